@@ -1,0 +1,1 @@
+"""GitOps for conda environments."""
