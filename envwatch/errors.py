@@ -9,6 +9,7 @@ EnvwatchError                 message, hint; `retry` says what a loop does with 
 ├── BuildError                a build failed
 │   ├── SolveError            no set of packages fits
 │   ├── FetchError            a channel, index or package could not be had        retry
+│   │   └── FetchStalled      … and will not be before a person changes something
 │   ├── PackageRefused        a package holds what envwatch does not install
 │   ├── PipError              the `pip:` section cannot be resolved or installed
 │   ├── InstallError          linking or compiling failed
@@ -87,6 +88,10 @@ class SolveError(BuildError):
 
 class FetchError(BuildError):
     retry = True
+
+
+class FetchStalled(FetchError):
+    retry = False
 
 
 class PackageRefused(BuildError):

@@ -2,11 +2,13 @@
 
 snapshot → spec → plan → job → lock → result → generation → artifact.
 Times are aware UTC, sizes are bytes, durations are seconds.
+
+Longer than other modules on purpose: read from top to bottom it is the way of one commit.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -108,7 +110,7 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Requirement:
-    """One entry of `dependencies:` or `pip:`, as written, and where.
+    """One entry of `channels:`, `dependencies:` or `pip:`, as written, and where.
 
     `platforms` is empty for all platforms; a selector (`# [linux]`, `sel(win):`) narrows it.
     """
@@ -128,7 +130,7 @@ class Spec:
     """
 
     name: str
-    channels: tuple[str, ...]
+    channels: tuple[Requirement, ...]
     dependencies: tuple[Requirement, ...]
     pip: tuple[Requirement, ...]
     variables: tuple[tuple[str, str], ...]
@@ -191,7 +193,8 @@ class Plan:
     """What must change so that the store follows one source. Every list is disjoint.
 
     `build` wants a new generation, `touch` only moved or changed its comments, `retire` is gone
-    from the source, `invalid` keeps serving while its file is refused.
+    from the source, `invalid` keeps serving while its file is refused. `empty` says that the
+    source shows nothing where there was something, and that nobody said that this is meant.
     """
 
     source: str
@@ -203,6 +206,7 @@ class Plan:
     invalid: tuple[tuple[EnvKey, Message], ...] = ()
     files: tuple[FileOutcome, ...] = ()
     messages: tuple[Message, ...] = ()
+    empty: bool = False
 
 
 # ---------------------------------------------------------------- locks and packages
@@ -331,7 +335,7 @@ class FailureKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a build failed. `error` is the class of the error, `line` that of the environment file."""
+    """Why a build failed. `error` is the class of the error, `line` is of the environment file."""
 
     error: str
     kind: FailureKind
@@ -374,6 +378,7 @@ class JobKind(StrEnum):
     BUILD = "build"
     SOLVE = "solve"
     PACK = "pack"
+    VERIFY = "verify"
 
 
 @dataclass(frozen=True, slots=True)
@@ -393,7 +398,9 @@ class Folders:
 class Job:
     """One piece of work for a child process. Survives JSON; knows no state.
 
-    `lock_text` is a lock to install as it is; `previous_lock_text` is what a solve prefers.
+    `lock_text` is a lock to install as it is: one of our own (`lock_is_known`), or one that lies
+    beside the file and counts where it matches. `previous_lock_text` is what a solve prefers;
+    `fresh` asks the channels anew, whatever is cached.
     `known_prefixes` are prefix digests of this environment and their paths, to be used again.
     `allowed_channels` are URLs; empty allows all. `platforms` starts with the host's.
     """
@@ -406,16 +413,17 @@ class Job:
     channels: tuple[str, ...]
     platforms: tuple[str, ...]
     folders: Folders
-    network: Network = Network()
-    pip: PipOptions = PipOptions()
-    solve: SolveOptions = SolveOptions()
-    install: InstallOptions = InstallOptions()
+    network: Network = field(default_factory=Network)
+    pip: PipOptions = field(default_factory=PipOptions)
+    solve: SolveOptions = field(default_factory=SolveOptions)
+    install: InstallOptions = field(default_factory=InstallOptions)
     lock_text: str = ""
+    lock_is_known: bool = False
     previous_lock_text: str = ""
+    fresh: bool = False
     known_prefixes: tuple[tuple[str, str], ...] = ()
     allowed_channels: tuple[str, ...] = ()
     memory: int = 0
-    archive: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,19 @@ Sizes are bytes, durations are seconds, paths are absolute.
 
 from __future__ import annotations
 
+import platform
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
 GIB = 2**30
+MACHINES = {"x86_64": "linux-64", "aarch64": "linux-aarch64", "ppc64le": "linux-ppc64le"}
+
+
+def host_platform() -> str:
+    """The conda name of this machine's platform, such as `linux-64`."""
+    return MACHINES.get(platform.machine(), f"linux-{platform.machine()}")
+
 
 @dataclass(frozen=True, slots=True)
 class Network:
@@ -45,13 +53,17 @@ class SolveOptions:
 
 @dataclass(frozen=True, slots=True)
 class InstallOptions:
-    """What else is written into a prefix, and what is refused."""
+    """What else is written into a prefix, and what is refused.
+
+    `sync` makes everything durable before a build counts as ready.
+    """
 
     frozen_message: str = ""
     link_scripts: bool = False
     compile: bool = True
     sandbox: str = "auto"
     max_size: int = 20 * 2**30
+    sync: bool = True
 
 
 # ---------------------------------------------------------------- sources
