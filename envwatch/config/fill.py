@@ -1,0 +1,177 @@
+"""From the config as it is written to the settings in force: defaults, layers, absolute paths."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from envwatch.config import addresses, sections
+from envwatch.config.words import split_listen
+from envwatch.settings import (
+    NamespaceSettings,
+    Network,
+    Settings,
+    SolveOptions,
+    SourceKind,
+    SourceSettings,
+    WebSettings,
+)
+
+T = TypeVar("T")
+
+# words of a namespace that are settings of the same name
+PLAIN_WORDS = ("update", "archives", "group", "mode", "platforms", "description")
+LIMITS = {"timeout", "silence", "memory", "log_size"}
+
+
+def root_of(config: sections.Config, path: Path) -> Path:
+    """The root that the config means, links resolved once and for all."""
+    if config.root:
+        return resolved(Path(path.parent, config.root))
+    if Path("/etc") in path.parents:
+        return Path("/srv/envwatch")
+    return resolved(path.parent / "envwatch-data")
+
+
+def settings_of(config: sections.Config, path: Path, root: Path) -> Settings:
+    """The frozen settings. The config was checked before."""
+    base = path.parent
+    builds = config.builds or sections.Builds()
+    sources = tuple(_source(entry, base) for entry in config.sources or ())
+    names = dict.fromkeys([*(s.namespace for s in sources), *(config.namespaces or {})])
+    settings = Settings(
+        root=root,
+        sources=sources,
+        namespaces=tuple(_namespace(name, layers(config, name), base) for name in names),
+        network=_network(config, base),
+        web=_web(config.web or sections.Web()),
+        path=path,
+        defaults=_namespace("", (config,), base),
+    )
+    settings = replace(
+        settings,
+        space=_over(settings.space, config.space),
+        schedule=_over(settings.schedule, config.schedule),
+    )
+    settings = _over(settings, config.watch)
+    settings = _over(settings, config, {"log_format", "durability"})
+    return _over(settings, builds, {"parallel", "sandbox", "max_size"})
+
+
+def layers(config: sections.Config, namespace: str) -> tuple[sections.NamespaceWords, ...]:
+    """Everything that is said about one namespace, the most general first."""
+    sources = (s for s in config.sources or () if namespace_of(s) == namespace)
+    entry = (config.namespaces or {}).get(namespace)
+    return (config, *sources, *([entry] if entry else []))
+
+
+def namespace_of(source: sections.SourceEntry) -> str:
+    return source.namespace or source.name
+
+
+def _over(base: T, section: sections.Section | None, keys: set[str] | None = None) -> T:
+    """The value with what the section gives; both call it by the same names."""
+    if section is None:
+        return base
+    return replace(base, **section.model_dump(include=keys, exclude_none=True))  # type: ignore[type-var]  # T is one of our dataclasses
+
+
+def _given(**values: Any) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if value is not None}
+
+
+def _source(entry: sections.SourceEntry, base: Path) -> SourceSettings:
+    source = SourceSettings(
+        name=entry.name,
+        kind=SourceKind.GIT if entry.git else SourceKind.DIRECTORY,
+        namespace=namespace_of(entry),
+        url=addresses.repository(entry.git, base) if entry.git else "",
+        directory=absolute(base, entry.directory) if entry.directory else None,
+    )
+    keys = {"branch", "include", "exclude", "interval", "timeout", "max_files"}
+    return _over(source, entry, keys)
+
+
+def _namespace(name: str, said: Iterable[sections.NamespaceWords], base: Path) -> NamespaceSettings:
+    settings = NamespaceSettings(name)
+    allowed: tuple[str, ...] | None = None
+    for layer in said:
+        settings = _layered(settings, layer, base)
+        if layer.channels and layer.channels.allowed is not None:
+            allowed = layer.channels.allowed
+    # without a list of its own a namespace may use what it uses anyway
+    allowed = settings.channels if allowed is None else allowed
+    return replace(settings, allowed_channels=() if "*" in allowed else allowed)
+
+
+def _layered(
+    settings: NamespaceSettings, layer: sections.NamespaceWords, base: Path
+) -> NamespaceSettings:
+    builds = layer.builds or sections.NamespaceBuilds()
+    channels = layer.channels or sections.NamespaceChannels()
+    settings = replace(
+        settings,
+        retention=_over(settings.retention, layer.retention),
+        pip=_over(settings.pip, layer.pip),
+        limits=_over(settings.limits, builds, LIMITS),
+        solve=_solve(settings.solve, layer, base),
+        **_given(channels=channels.default),
+    )
+    settings = _over(settings, builds, {"link_scripts", "compile"})
+    return _over(settings, layer, set(PLAIN_WORDS) & set(type(layer).model_fields))
+
+
+def _solve(options: SolveOptions, layer: sections.NamespaceWords, base: Path) -> SolveOptions:
+    priority = layer.channels.priority if layer.channels else None
+    program = layer.solver_executable
+    return replace(
+        options,
+        **_given(
+            solver=layer.solver,
+            executable=executable(base, program) if program else None,
+            strict_channel_priority=priority == "strict" if priority else None,
+            virtual_packages=layer.virtual_packages,
+            timeout=layer.builds.solve_timeout if layer.builds else None,
+        ),
+    )
+
+
+def _network(config: sections.Config, base: Path) -> Network:
+    channels = config.channels or sections.Channels()
+    network = _over(Network(), channels, {"alias", "retries"})
+    return replace(
+        network,
+        **_given(
+            mirrors=tuple((channels.mirrors or {}).items()),
+            proxy=config.proxy,
+            ca_file=absolute(base, config.ca_file) if config.ca_file else None,
+            auth_file=absolute(base, channels.auth_file) if channels.auth_file else None,
+            timeout=round(channels.timeout) if channels.timeout else None,
+        ),
+    )
+
+
+def _web(section: sections.Web) -> WebSettings:
+    web = _over(WebSettings(), section, {"url", "threads", "proxy_hops"})
+    if section.listen:
+        host, port = split_listen(section.listen)
+        web = replace(web, host=host, port=port)
+    return web
+
+
+def absolute(base: Path, text: str) -> Path:
+    """A path of the config: relative to the folder of the file, never to the working folder."""
+    return Path(base, text).absolute()
+
+
+def resolved(path: Path) -> Path:
+    """The path without links. Unlike `resolve` this bears links that lead in a circle."""
+    return Path(os.path.realpath(path))
+
+
+def executable(base: Path, text: str) -> str:
+    """A program: a name is looked up on PATH, all else is a path."""
+    return str(absolute(base, text)) if "/" in text else text

@@ -1,0 +1,293 @@
+"""The config as it is written: one model per section. A key that is not given is `None`.
+
+The defaults are those of `settings`; `fill` puts them in. What a person reads about a key is
+its `description`: editors show it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic_core import CoreSchema, core_schema
+
+from envwatch.config import addresses, words
+
+
+class Section(BaseModel):
+    # a validation error would print the values around it, and values may be secret
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+@dataclass(frozen=True, eq=False)
+class Word:
+    """How the text of one value is read, and what an editor may know of it."""
+
+    read: Callable[[str], Any]
+    hints: Mapping[str, Any]
+
+    def __get_pydantic_core_schema__(self, _source: object, _handler: object) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(self._validate)
+
+    def __get_pydantic_json_schema__(self, _schema: object, _handler: object) -> dict[str, Any]:
+        return dict(self.hints)
+
+    def _validate(self, value: object) -> Any:
+        if value is None:
+            raise words.Wrong("is empty")
+        if not isinstance(value, str):
+            kind = "a list" if isinstance(value, list) else "a mapping"
+            raise words.Wrong(f"is {kind}, not a single value")
+        return self.read(value)
+
+
+def _word(read: Callable[[str], Any], kind: str | list[str] = "string", **hints: Any) -> Word:
+    return Word(read, {"type": kind, **hints})
+
+
+def _whole(least: int, most: int) -> Word:
+    read = words.between(words.read_count, least, most, str)
+    return _word(read, "integer", minimum=least, maximum=most)
+
+
+def _one_of(*choices: str) -> Word:
+    return _word(words.chosen(choices), enum=list(choices))
+
+
+def _duration(least: float = 0, most: float = words.TEN_YEARS) -> Word:
+    read = words.between(words.read_duration, least, most, words.write_duration)
+    return _word(read, ["string", "integer"], pattern=f"^(?:{words.DURATION})$", examples=["15m"])
+
+
+# text that an editor takes for a number (`branch: 1.0`) is text here
+_TEXT = ["string", "number"]
+
+Text = Annotated[str, _word(words.read_text, _TEXT)]
+Flag = Annotated[bool, _word(words.read_flag, "boolean")]
+Days = Annotated[float, _word(words.read_days, "number", minimum=0)]
+Duration = Annotated[float, _duration()]
+Interval = Annotated[float, _duration(0.1, words.WEEK)]
+Patience = Annotated[float, _duration(1, words.DAY)]
+Size = Annotated[
+    int,
+    _word(words.read_size, ["string", "integer"], pattern=f"^(?:{words.SIZE})$", examples=["8GiB"]),
+]
+Mode = Annotated[int, _word(words.read_mode, ["string", "integer"], examples=["0750"])]
+Cron = Annotated[str, _word(words.read_cron, examples=["@daily", "30 3 * * *"])]
+Update = Annotated[str, _word(words.read_update, examples=["latest", "@weekly"])]
+Name = Annotated[str, _word(words.read_name, _TEXT)]
+Namespace = Annotated[str, _word(words.read_namespace, _TEXT)]
+Platform = Annotated[str, _word(words.read_platform, enum=list(words.PLATFORMS))]
+VirtualPackage = Annotated[str, _word(words.read_virtual_package, examples=["__cuda=12.4"])]
+Glob = Annotated[str, _word(words.read_glob, examples=["**/*.yml"])]
+Listen = Annotated[str, _word(words.read_listen, examples=["127.0.0.1:8080"])]
+Channel = Annotated[str, _word(addresses.read_channel, examples=["conda-forge"])]
+AllowedChannel = Annotated[str, _word(addresses.read_allowed_channel, examples=["*"])]
+Alias = Annotated[str, _word(addresses.read_alias, format="uri")]
+Index = Annotated[str, _word(addresses.read_index, format="uri")]
+Proxy = Annotated[str, _word(addresses.read_proxy, format="uri")]
+PublicUrl = Annotated[str, _word(addresses.read_public_url, format="uri")]
+Host = Annotated[str, _word(addresses.read_host, examples=["pypi.org"])]
+Repository = Annotated[str, _word(addresses.read_repository)]
+PathText = Annotated[str, _word(addresses.read_path)]
+
+
+def _key(description: str) -> Any:
+    return Field(default=None, description=description)
+
+
+class NamespaceChannels(Section):
+    """Where conda packages come from."""
+
+    default: tuple[Channel, ...] | None = _key(
+        "Channels of environment files that name none: names or URLs, the first comes first"
+    )
+    allowed: tuple[AllowedChannel, ...] | None = _key(
+        "Channels that environment files may name; `*` is any. Not given: the default ones"
+    )
+    priority: Annotated[str, _one_of("strict", "flexible")] | None = _key(
+        "strict: a package is taken from the first channel that has it, and from no other"
+    )
+
+
+class Channels(NamespaceChannels):
+    """Where conda packages come from, and how they are fetched."""
+
+    alias: Alias | None = _key("What goes before the name of a channel")
+    mirrors: dict[Channel, tuple[Channel, ...]] | None = _key(
+        "Other places for the files of a channel: its name or URL, and the URLs to ask instead"
+    )
+    auth_file: PathText | None = _key(
+        "Credentials for private channels, in rattler's JSON format; readable by the owner alone"
+    )
+    retries: Annotated[int, _whole(0, 20)] | None = _key(
+        "How often a download that failed is tried again"
+    )
+    timeout: Patience | None = _key("How long one request may take")
+
+
+class NamespaceBuilds(Section):
+    """What stops a build, and what is allowed in it. A limit of 0 is off."""
+
+    timeout: Duration | None = _key("How long one build may take")
+    solve_timeout: Duration | None = _key("How long choosing the packages may take")
+    silence: Duration | None = _key("How long a build may say nothing")
+    memory: Size | None = _key("How much memory the process of a build may take")
+    log_size: Size | None = _key("How long the log of a build may grow")
+    link_scripts: Flag | None = _key("Run the scripts that packages bring for after linking")
+    compile: Flag | None = _key("Compile Python files, so that a read-only environment is fast")
+
+
+class Builds(NamespaceBuilds):
+    """How environments are built. A limit of 0 is off."""
+
+    parallel: Annotated[int, _whole(1, 64)] | None = _key("How many builds run at the same time")
+    max_size: Size | None = _key("How large one environment may become on disk")
+    sandbox: Annotated[str, _one_of("auto", "require", "off")] | None = _key(
+        "Confine builds by Landlock: where the kernel can, always (or refuse to build), or never"
+    )
+
+
+class Retention(Section):
+    """Which generations are kept, besides those current, held, pinned, labelled or in use."""
+
+    keep_last: Annotated[int, _whole(1, 10_000)] | None = _key("The newest of each environment")
+    keep_days: Days | None = _key("Those younger than this many days")
+    grace: Duration | None = _key("Those that were current less than this ago")
+
+
+class Pip(Section):
+    """Where the packages of a `pip:` section come from."""
+
+    index: Index | None = _key("The package index")
+    extra_index: tuple[Index, ...] | None = _key("Further indexes")
+    allowed_hosts: tuple[Host, ...] | None = _key(
+        "Hosts that a requirement with a URL may name. Not given: none"
+    )
+    allow_sdist: Flag | None = _key(
+        "Build packages that have no wheel: this runs their code during the build"
+    )
+
+
+class Web(Section):
+    """The page and its API."""
+
+    listen: Listen | None = _key("Address and port")
+    url: PublicUrl | None = _key("What people see: used in links, feeds and messages")
+    threads: Annotated[int, _whole(2, 256)] | None = _key("Requests answered at the same time")
+    proxy_hops: Annotated[int, _whole(0, 10)] | None = _key(
+        "How many proxies before it set `X-Forwarded-*`; 0 trusts none"
+    )
+
+
+class Space(Section):
+    """How full the disk may become."""
+
+    floor: Size | None = _key("No build starts while less than this is free")
+    quota: Size | None = _key("How large the whole store may become; 0 is no limit")
+
+
+class Schedule(Section):
+    """Work by the calendar, as cron text in UTC; `off` switches it off."""
+
+    retention: Cron | None = _key("When generations that are past retention are deleted")
+    verify: Cron | None = _key("When every published file is compared with its record")
+
+
+class Watch(Section):
+    """How changes are noticed."""
+
+    quiet_period: Interval | None = _key("Wait until a folder was quiet for this long")
+    resync: Annotated[float, _duration(1, words.DAY)] | None = _key(
+        "Look at every source after this long, whatever was noticed"
+    )
+
+
+class NamespaceWords(Section):
+    """What holds for the environments of one namespace; not given: the global value."""
+
+    channels: NamespaceChannels | None = _key("Where conda packages come from")
+    platforms: tuple[Platform, ...] | None = _key(
+        "Platforms that are locked. Not given: this machine's"
+    )
+    virtual_packages: tuple[VirtualPackage, ...] | None = _key(
+        "What the solver shall believe of the machine: `__cuda=12.4`, `__glibc=2.28`"
+    )
+    solver: Annotated[str, _one_of("rattler", "conda-lock")] | None = _key(
+        "rattler is built in; conda-lock runs a conda, mamba or micromamba of this machine"
+    )
+    solver_executable: PathText | None = _key(
+        "The conda, mamba or micromamba that conda-lock runs. Not given: the first on PATH"
+    )
+    builds: NamespaceBuilds | None = _key("What stops a build, and what is allowed in it")
+    retention: Retention | None = _key("Which generations are kept")
+    pip: Pip | None = _key("Where the packages of a `pip:` section come from")
+    update: Update | None = _key(
+        "Newer packages without a commit: `latest` at each build, or a time as cron text in UTC"
+    )
+    archives: Annotated[str, _one_of("always", "on-demand")] | None = _key(
+        "When the archive of a generation is made"
+    )
+    group: Text | None = _key("The Unix group of links, kernels and environments")
+    mode: Mode | None = _key("The permissions of their folders: 0755, 0750 or 0700")
+
+
+class NamespaceEntry(NamespaceWords):
+    """One namespace, where it differs from the rest."""
+
+    description: Text | None = _key("What the page says about it")
+
+
+class SourceEntry(NamespaceWords):
+    """Where environment files come from: a git repository, or a directory.
+
+    The words of a namespace may stand here too: they hold for the source's namespace.
+    """
+
+    name: Name = Field(description="What the source is called")
+    git: Repository | None = _key("URL or path of a repository; give this or `directory`")
+    directory: PathText | None = _key("A folder; give this or `git`")
+    branch: Text | None = _key("The branch that is followed. Not given: the repository's own")
+    namespace: Namespace | None = _key("Who owns the environments. Not given: the source's name")
+    include: tuple[Glob, ...] | None = _key("Patterns of the files to look at")
+    exclude: tuple[Glob, ...] | None = _key("Patterns of files to leave out")
+    interval: Interval | None = _key("Time between two looks")
+    timeout: Patience | None = _key("How long git may take")
+    max_files: Annotated[int, _whole(1, 100_000)] | None = _key("More files than this are refused")
+
+
+class Config(NamespaceWords):
+    """The whole file. Every key may be left out."""
+
+    root: PathText | None = _key(
+        "The folder that holds everything. Not given: `envwatch-data` beside this file,"
+        " or /srv/envwatch where this file is below /etc"
+    )
+    sources: tuple[SourceEntry, ...] | None = _key("Where environment files come from")
+    channels: Channels | None = _key("Where conda packages come from, and how")
+    builds: Builds | None = _key("How environments are built")
+    proxy: Proxy | None = _key("The proxy for channels and indexes. Not given: none")
+    ca_file: PathText | None = _key("Certificates to trust besides the usual ones, as PEM")
+    web: Web | None = _key("The page and its API")
+    watch: Watch | None = _key("How changes are noticed")
+    space: Space | None = _key("How full the disk may become")
+    schedule: Schedule | None = _key("Work by the calendar")
+    log_format: Annotated[str, _one_of("auto", "console", "logfmt", "json")] | None = _key(
+        "auto is `console` on a terminal, else `logfmt`"
+    )
+    durability: Annotated[str, _one_of("full", "fast")] | None = _key(
+        "full: on disk before it is called ready; fast: a power cut may lose the last builds"
+    )
+    namespaces: dict[Namespace, NamespaceEntry] | None = _key(
+        "Where one namespace differs from the rest"
+    )
+
+    @field_validator("namespaces", mode="before")
+    @classmethod
+    def _empty_entries(cls, value: Any) -> Any:
+        """A namespace with nothing below it says nothing."""
+        if not isinstance(value, dict):
+            return value
+        return {name: {} if entry is None else entry for name, entry in value.items()}
