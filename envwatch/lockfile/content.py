@@ -1,0 +1,79 @@
+"""The content hash: what conda-lock remembers of the environment file that it locked.
+
+It covers channels, dependencies and conda-lock's default virtual packages, each platform apart;
+not the name, comments, variables or the order of dependencies.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import yaml
+
+from envwatch.errors import LockError
+from envwatch.lockfile.library import (
+    FakeRepoData,
+    LockSpecification,
+    backwards_compatible_content_hashes,
+    compute_content_hashes,
+    default_virtual_package_repodata,
+    make_lock_spec,
+)
+from envwatch.lockfile.reading import read_head
+
+# Without a table of names of its own, conda-lock downloads one for every file with `pip:`.
+NAMES = Path(__file__).with_name("no-names.json")
+UNREADABLE = (AttributeError, KeyError, TypeError, ValueError, RuntimeError, yaml.YAMLError)
+
+
+def content_hashes(text: str, platforms: Sequence[str]) -> dict[str, str]:
+    """By platform, as `conda-lock lock -f environment.yml -p …` writes them."""
+    spec = _lock_spec(text, platforms)
+    return dict(compute_content_hashes(spec, _default_virtual_packages()))
+
+
+def matches(lock_text: str, environment_text: str, platform: str) -> bool:
+    """Was this lock made of this environment file, for this platform?
+
+    A lock made with `--without-cuda` is recognised as well: the file is the same.
+    """
+    stored = read_head(lock_text).hashes.get(platform)
+    if stored is None:
+        return False
+    spec = _lock_spec(environment_text, [platform])
+    return any(
+        stored in backwards_compatible_content_hashes(spec, packages, platform)
+        for packages in (_default_virtual_packages(), _default_virtual_packages(cuda=""))
+    )
+
+
+def assumed_virtual_packages(platform: str) -> tuple[tuple[str, str, str], ...]:
+    """Name, version and build of what conda-lock takes a machine of this platform to have."""
+    repodata = _default_virtual_packages().all_repodata.get(platform, {})
+    entries = repodata.get("packages", {}).values()
+    return tuple((e["name"], e["version"], e["build"]) for e in entries)
+
+
+def _lock_spec(text: str, platforms: Sequence[str]) -> LockSpecification:
+    with tempfile.TemporaryDirectory(prefix="environment-") as folder:
+        file = Path(folder, "environment.yml")
+        file.write_text(text)
+        try:
+            return make_lock_spec(
+                src_files=[file], platform_overrides=list(platforms), mapping_url=str(NAMES)
+            )
+        except UNREADABLE as e:
+            reason = str(e).splitlines()[0] if str(e) else type(e).__name__
+            raise LockError(f"conda-lock cannot read this environment file: {reason}") from e
+
+
+def _default_virtual_packages(cuda: Literal["default", ""] = "default") -> FakeRepoData:
+    """Its folder is removed at once: the hash needs only what is in memory, and a child that
+    leaves by `os._exit` runs none of the handlers that would remove it later."""
+    packages = default_virtual_package_repodata(cuda)
+    shutil.rmtree(packages.base_path, ignore_errors=True)
+    return packages
