@@ -1,0 +1,99 @@
+"""The last touch to a prefix that is complete: modes, sizes, kernels."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from envwatch.errors import CheckError
+from envwatch.install.records import META, Record
+from envwatch.model import Kernel
+
+KERNELS = "share/jupyter/kernels"
+FOLDER = 0o755
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Apparent bytes, bytes that nothing else on this disk shares, how many files, kernels."""
+
+    size: int
+    own_size: int
+    files: int
+    kernels: tuple[Kernel, ...]
+
+
+def facts(prefix: Path) -> Facts:
+    """Seal a complete prefix, and tell what it holds.
+
+    Sealed is: files 0444 or 0555, folders 0755, no link that leads out.
+    """
+    size = own_size = files = 0
+    top = os.path.realpath(prefix)
+    if stat.S_IMODE(prefix.stat().st_mode) != FOLDER:
+        prefix.chmod(FOLDER)
+    for entry, info in _walk(str(prefix)):
+        folder = stat.S_ISDIR(info.st_mode)
+        size += info.st_size
+        files += not folder
+        if folder or info.st_nlink == 1:
+            own_size += info.st_size
+        if stat.S_ISLNK(info.st_mode):
+            _check_link(entry.path, top)
+        else:
+            _seal(entry.path, stat.S_IMODE(info.st_mode), FOLDER if folder else 0)
+    return Facts(size, own_size, files, kernels(prefix))
+
+
+def seal_made(prefix: Path, records: Sequence[Record]) -> None:
+    """Seal what the linker wrote; all else is linked from the cache, where it is sealed."""
+    made = [
+        prefix / entry["_path"]
+        for record in records
+        for entry in record.paths
+        if "prefix_placeholder" in entry or entry["path_type"] == "unix_python_entry_point"
+    ]
+    for path in (*made, *(prefix / META).iterdir()):
+        _seal(str(path), stat.S_IMODE(path.lstat().st_mode), 0)
+
+
+def _seal(path: str, mode: int, wanted: int) -> None:
+    wanted = wanted or (0o555 if mode & 0o111 else 0o444)
+    if mode != wanted:
+        Path(path).chmod(wanted)
+
+
+def _walk(folder: str) -> Iterator[tuple[os.DirEntry[str], os.stat_result]]:
+    waiting = [folder]
+    while waiting:
+        with os.scandir(waiting.pop()) as found:
+            for entry in found:
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(entry.path)
+                yield entry, entry.stat(follow_symlinks=False)
+
+
+def _check_link(path: str, top: str) -> None:
+    target = os.path.realpath(path)
+    if target != top and not target.startswith(f"{top}/"):
+        raise CheckError(f"the link {path} leads out of the prefix, to `{target}`")
+
+
+def kernels(prefix: Path) -> tuple[Kernel, ...]:
+    """The Jupyter kernels that a prefix brings, by the name of their folder."""
+    found = []
+    for file in sorted((prefix / KERNELS).glob("*/kernel.json")):
+        try:
+            data = json.loads(file.read_bytes())
+            name = file.parent.name
+            found.append(
+                Kernel(name, str(data.get("display_name", name)), str(data.get("language", "")))
+            )
+        except (OSError, ValueError, AttributeError, RecursionError):
+            # a kernel that Jupyter could not read either
+            continue
+    return tuple(found)
