@@ -1,0 +1,337 @@
+"""Generations: numbering, which one is current, holds, pins, pruning and artifacts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from envwatch.catalog import rows, schema
+from envwatch.catalog.builds import find
+from envwatch.catalog.database import Database
+from envwatch.catalog.events import note
+from envwatch.catalog.records import (
+    ArtifactRecord,
+    BuildRecord,
+    EnvironmentRecord,
+    GenerationRecord,
+)
+from envwatch.errors import Conflict, NotFound
+from envwatch.model import ArchiveState, BuildState, EnvKey, Package, Result
+
+BUILD = schema.build.c
+ENV = schema.environment.c
+GENERATION = schema.generation.c
+
+
+class Generations:
+    """Published builds, numbered 1, 2, 3… in each environment."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def environment(self, key: EnvKey) -> EnvironmentRecord:
+        """Raises NotFound."""
+        with self._database.read() as c:
+            return _require(c, key)
+
+    def environments(self, *, retired: bool = False) -> tuple[EnvironmentRecord, ...]:
+        query = rows.environments.order_by(ENV.namespace, ENV.name)
+        if not retired:
+            query = query.where(ENV.retired_at.is_(None))
+        with self._database.read() as c:
+            return tuple(rows.environment(r) for r in c.execute(query))
+
+    def get(self, key: EnvKey, number: int) -> GenerationRecord:
+        """Raises NotFound."""
+        with self._database.read() as c:
+            return _number(c, _require(c, key), number)
+
+    def of(self, environment_id: int, *, limit: int = 1000) -> tuple[GenerationRecord, ...]:
+        """Newest first."""
+        query = (
+            rows.generations.where(GENERATION.environment_id == environment_id)
+            .order_by(GENERATION.number.desc())
+            .limit(limit)
+        )
+        with self._database.read() as c:
+            return tuple(rows.generation(r) for r in c.execute(query))
+
+    def all(self) -> tuple[GenerationRecord, ...]:
+        query = rows.generations.order_by(GENERATION.environment_id, GENERATION.number)
+        with self._database.read() as c:
+            return tuple(rows.generation(r) for r in c.execute(query))
+
+    def latest_asked(self, environment_id: int, digest: str) -> GenerationRecord | None:
+        """The newest generation made for this asked-for digest."""
+        query = (
+            rows.generations.where(
+                GENERATION.environment_id == environment_id, GENERATION.asked_digest == digest
+            )
+            .order_by(GENERATION.number.desc())
+            .limit(1)
+        )
+        with self._database.read() as c:
+            row = c.execute(query).first()
+        return rows.generation(row) if row else None
+
+    def publish(self, build: BuildRecord, result: Result) -> tuple[EnvironmentRecord, int]:
+        """Make the next generation of a finished build, current unless a newer one already is.
+
+        Called again for the same build it changes nothing (a crash may have come between).
+        """
+        now = datetime.now(UTC)
+        with self._database.write() as c:
+            row = c.execute(rows.builds.where(BUILD.id == build.id)).one()
+            env_row = c.execute(rows.environments.where(ENV.id == build.environment_id)).one()
+            if row.generation is not None:
+                return rows.environment(env_row), row.generation
+            number = _insert(c, build, result, now)
+            keep_packages(c, result.lock_digest, result.packages)
+            c.execute(
+                update(schema.build)
+                .where(BUILD.id == build.id)
+                .values(
+                    state=BuildState.READY,
+                    ended_at=now,
+                    progress=None,
+                    retry_at=None,
+                    phases=result.phases,
+                    messages=result.messages,
+                    lock_digest=result.lock_digest,
+                    prefix_digest=result.prefix_digest,
+                    prefix=str(result.prefix),
+                    reused=result.reused,
+                    size=result.size,
+                    own_size=result.own_size,
+                    generation=number,
+                )
+            )
+            _choose(c, build.environment_id, now)
+            note(
+                c, "published", f"#{number} by build #{build.id}", environment=build.environment_id
+            )
+            env_row = c.execute(rows.environments.where(ENV.id == build.environment_id)).one()
+            return rows.environment(env_row), number
+
+    def hold(self, key: EnvKey, number: int | None, *, by: str) -> EnvironmentRecord:
+        """Keep `number` (or the current one) current until `release`. Raises Conflict."""
+        now = datetime.now(UTC)
+        with self._database.write() as c:
+            env = _require(c, key)
+            wanted = number if number is not None else env.current
+            if wanted is None:
+                raise Conflict(f"{key}: there is no generation to hold yet")
+            generation = _number(c, env, wanted)
+            if generation.pruned_at is not None:
+                raise Conflict(
+                    f"{key}: the files of #{wanted} were pruned",
+                    hint=f"`envwatch env rebuild {key} --generation {wanted}` makes them again",
+                )
+            c.execute(update(schema.environment).where(ENV.id == env.id).values(held=True))
+            _make_current(c, env.id, wanted, now)
+            note(c, "held", f"at #{wanted} by {by or 'the command line'}", environment=env.id)
+            return _require(c, key)
+
+    def release(self, key: EnvKey, *, by: str) -> EnvironmentRecord:
+        """Let the newest generation become current again."""
+        with self._database.write() as c:
+            env = _require(c, key)
+            c.execute(update(schema.environment).where(ENV.id == env.id).values(held=False))
+            _choose(c, env.id, datetime.now(UTC))
+            note(c, "released", f"by {by or 'the command line'}", environment=env.id)
+            return _require(c, key)
+
+    def pin(self, key: EnvKey, number: int, *, pinned: bool) -> None:
+        with self._database.write() as c:
+            generation = _number(c, _require(c, key), number)
+            c.execute(
+                update(schema.generation)
+                .where(GENERATION.id == generation.id)
+                .values(pinned=pinned)
+            )
+
+    def prune(self, ids: Sequence[int]) -> None:
+        """Their prefixes go. The current ones of this moment are left out, whatever was planned."""
+        current = select(GENERATION.id).join(
+            schema.environment,
+            (ENV.id == GENERATION.environment_id) & (ENV.current == GENERATION.number),
+        )
+        with self._database.write() as c:
+            c.execute(
+                update(schema.generation)
+                .where(GENERATION.id.in_(ids), GENERATION.id.not_in(current), ~GENERATION.pinned)
+                .values(pruned_at=datetime.now(UTC))
+            )
+
+    def verified(self, generation_id: int, damage: str) -> None:
+        with self._database.write() as c:
+            c.execute(
+                update(schema.generation)
+                .where(GENERATION.id == generation_id)
+                .values(damaged=damage, verified_at=datetime.now(UTC))
+            )
+
+    def set_archive(self, generation_id: int, state: ArchiveState, message: str = "") -> None:
+        with self._database.write() as c:
+            c.execute(
+                update(schema.generation)
+                .where(GENERATION.id == generation_id)
+                .values(archive=state, archive_message=message)
+            )
+
+    def archives(self, *states: ArchiveState) -> tuple[GenerationRecord, ...]:
+        query = rows.generations.where(GENERATION.archive.in_(states)).order_by(GENERATION.id)
+        with self._database.read() as c:
+            return tuple(rows.generation(r) for r in c.execute(query))
+
+    def claim_archive(self) -> GenerationRecord | None:
+        """Take the next archive that is asked for."""
+        chosen = (
+            select(func.min(GENERATION.id))
+            .where(GENERATION.archive == ArchiveState.QUEUED)
+            .scalar_subquery()
+        )
+        with self._database.write() as c:
+            claimed = c.execute(
+                update(schema.generation)
+                .where(GENERATION.id == chosen, GENERATION.archive == ArchiveState.QUEUED)
+                .values(archive=ArchiveState.MAKING)
+                .returning(GENERATION.id)
+            ).scalar()
+            if claimed is None:
+                return None
+            return rows.generation(
+                c.execute(rows.generations.where(GENERATION.id == claimed)).one()
+            )
+
+    def keep_artifacts(self, generation_id: int, artifacts: Sequence[ArtifactRecord]) -> None:
+        with self._database.write() as c:
+            for a in artifacts:
+                values = {"key": a.key, "size": a.size, "sha256": a.sha256}
+                c.execute(
+                    upsert(schema.artifact)
+                    .values(generation_id=generation_id, kind=a.kind, **values)
+                    .on_conflict_do_update(index_elements=["generation_id", "kind"], set_=values)
+                )
+
+    def artifacts(self, generation_id: int) -> tuple[ArtifactRecord, ...]:
+        ARTIFACT = schema.artifact.c  # noqa: N806  # the columns, as above
+        query = (
+            select(schema.artifact)
+            .where(ARTIFACT.generation_id == generation_id)
+            .order_by(ARTIFACT.kind)
+        )
+        with self._database.read() as c:
+            return tuple(ArtifactRecord(r.kind, r.key, r.size, r.sha256) for r in c.execute(query))
+
+    def drop_packages(self) -> None:
+        """Forget package lists to which no generation refers (never those of history)."""
+        used = select(GENERATION.lock_digest)
+        with self._database.write() as c:
+            c.execute(delete(schema.package).where(schema.package.c.lock_digest.not_in(used)))
+
+
+def _require(c: Connection, key: EnvKey) -> EnvironmentRecord:
+    env = find(c, key)
+    if env is None:
+        raise NotFound(f"there is no environment `{key}`", hint="see `envwatch env list --all`")
+    return env
+
+
+def _number(c: Connection, env: EnvironmentRecord, number: int) -> GenerationRecord:
+    row = c.execute(
+        rows.generations.where(GENERATION.environment_id == env.id, GENERATION.number == number)
+    ).first()
+    if row is None:
+        raise NotFound(
+            f"{env.key}: there is no generation `#{number}`",
+            hint=f"see `envwatch env show {env.key}`",
+        )
+    return rows.generation(row)
+
+
+def _insert(c: Connection, build: BuildRecord, result: Result, now: datetime) -> int:
+    of_env = GENERATION.environment_id == build.environment_id
+    highest = c.execute(select(func.max(GENERATION.number)).where(of_env)).scalar()
+    number = (highest or 0) + 1
+    c.execute(
+        insert(schema.generation).values(
+            environment_id=build.environment_id,
+            number=number,
+            build_id=build.id,
+            spec_id=build.spec_id,
+            asked_digest=build.asked_digest,
+            ask=build.ask,
+            reason=build.reason,
+            revision=build.revision,
+            lock_digest=result.lock_digest,
+            prefix_digest=result.prefix_digest,
+            prefix=str(result.prefix),
+            size=result.size,
+            own_size=result.own_size,
+            published_at=now,
+            kernels=result.kernels,
+            python=result.python,
+        )
+    )
+    return number
+
+
+def keep_packages(c: Connection, lock_digest: str, packages: Sequence[Package]) -> None:
+    known = select(schema.package.c.name).where(schema.package.c.lock_digest == lock_digest)
+    if not packages or c.execute(known.limit(1)).first() is not None:
+        return
+    c.execute(
+        insert(schema.package),
+        [
+            {
+                "lock_digest": lock_digest,
+                "manager": p.manager,
+                "name": p.name,
+                "version": p.version,
+                "build": p.build,
+                "channel": p.channel,
+                "size": p.size,
+                "license": p.license,
+                "url": p.url,
+                "sha256": p.sha256,
+                "requested": p.requested,
+            }
+            for p in packages
+        ],
+    )
+
+
+def _choose(c: Connection, environment_id: int, now: datetime) -> None:
+    """Current is the newest ask that is ready, unless a person holds another."""
+    env = rows.environment(c.execute(rows.environments.where(ENV.id == environment_id)).one())
+    if env.held and env.current is not None:
+        return
+    best = c.execute(
+        select(GENERATION.number)
+        .where(GENERATION.environment_id == environment_id, GENERATION.pruned_at.is_(None))
+        .order_by(GENERATION.ask.desc(), GENERATION.number.desc())
+        .limit(1)
+    ).scalar()
+    if best is not None:
+        _make_current(c, environment_id, best, now)
+
+
+def _make_current(c: Connection, environment_id: int, number: int, now: datetime) -> None:
+    of_env = GENERATION.environment_id == environment_id
+    c.execute(
+        update(schema.generation)
+        .where(of_env, GENERATION.number != number, GENERATION.ceased_at.is_(None))
+        .values(ceased_at=now)
+    )
+    c.execute(
+        update(schema.generation).where(of_env, GENERATION.number == number).values(ceased_at=None)
+    )
+    c.execute(
+        update(schema.environment)
+        .where(ENV.id == environment_id)
+        .values(current=number, changed_at=now)
+    )

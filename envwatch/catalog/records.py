@@ -1,0 +1,154 @@
+"""What the catalog answers: frozen values, one for each kind of row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from envwatch.catalog.schema import Mode, Reason, SourceState
+from envwatch.model import (
+    ArchiveState,
+    ArtifactKind,
+    BuildState,
+    EnvKey,
+    Failure,
+    Kernel,
+    Message,
+    Phase,
+    Progress,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRecord:
+    """`place` is the url or folder, without secrets; `rules` identifies the settings in force."""
+
+    name: str
+    namespace: str
+    kind: str
+    place: str
+    branch: str
+    rules: str
+    fingerprint: str
+    revision: str
+    state: SourceState
+    message: str
+    hint: str
+    failures: int
+    looked_at: datetime | None
+    ok_at: datetime | None
+    confirmed_empty: bool
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentRecord:
+    """One environment: what was asked for last and which generation is current."""
+
+    id: int
+    key: EnvKey
+    source: str
+    path: str
+    description: str
+    asked_digest: str
+    ask: int
+    spec_id: int
+    revision: str
+    asked_at: datetime
+    invalid: Message | None
+    current: int | None
+    held: bool
+    created_at: datetime
+    changed_at: datetime
+    retired_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class BuildRecord:
+    id: int
+    environment_id: int
+    key: EnvKey
+    spec_id: int
+    asked_digest: str
+    ask: int
+    mode: Mode
+    reason: Reason
+    requested_by: str
+    source: str
+    path: str
+    revision: str
+    state: BuildState
+    queued_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    attempt: int
+    retry_at: datetime | None
+    cancel: BuildState | None
+    cancelled_by: str
+    progress: Progress | None
+    phases: tuple[Phase, ...]
+    failure: Failure | None
+    messages: tuple[Message, ...]
+    lock_digest: str
+    prefix_digest: str
+    prefix: str
+    reused: bool
+    size: int
+    own_size: int
+    generation: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationRecord:
+    id: int
+    environment_id: int
+    key: EnvKey
+    number: int
+    build_id: int
+    spec_id: int
+    asked_digest: str
+    ask: int
+    reason: Reason
+    revision: str
+    lock_digest: str
+    prefix_digest: str
+    prefix: Path
+    size: int
+    own_size: int
+    published_at: datetime
+    ceased_at: datetime | None
+    pinned: bool
+    pruned_at: datetime | None
+    damaged: str
+    verified_at: datetime | None
+    kernels: tuple[Kernel, ...]
+    python: str
+    archive: ArchiveState
+    archive_message: str
+
+
+@dataclass(frozen=True, slots=True)
+class SpecRecord:
+    """The text as committed, and the lock that lay beside it."""
+
+    id: int
+    digest: str
+    text: str
+    lock_text: str
+    messages: tuple[Message, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactRecord:
+    kind: ArtifactKind
+    key: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class EventRecord:
+    id: int
+    at: datetime
+    type: str
+    message: str

@@ -1,0 +1,59 @@
+"""Rows become records here, and nowhere else."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Row, Select, select
+
+from envwatch.catalog import schema
+from envwatch.catalog.records import (
+    BuildRecord,
+    EnvironmentRecord,
+    GenerationRecord,
+    SourceRecord,
+    SpecRecord,
+)
+from envwatch.model import EnvKey
+
+ENVIRONMENT = schema.environment.c
+
+environments: Select[Any] = select(schema.environment)
+builds: Select[Any] = select(schema.build, ENVIRONMENT.namespace, ENVIRONMENT.name).join_from(
+    schema.build, schema.environment
+)
+generations: Select[Any] = select(
+    schema.generation, ENVIRONMENT.namespace, ENVIRONMENT.name
+).join_from(schema.generation, schema.environment)
+
+
+def _values(row: Row[Any], kind: type) -> dict[str, Any]:
+    data = row._mapping  # noqa: SLF001  # SQLAlchemy's public name for it
+    return {f.name: data[f.name] for f in fields(kind) if f.name in data}
+
+
+def _key(row: Row[Any]) -> EnvKey:
+    return EnvKey(row.namespace, row.name)
+
+
+def environment(row: Row[Any]) -> EnvironmentRecord:
+    return EnvironmentRecord(key=_key(row), **_values(row, EnvironmentRecord))
+
+
+def build(row: Row[Any]) -> BuildRecord:
+    return BuildRecord(key=_key(row), **_values(row, BuildRecord))
+
+
+def generation(row: Row[Any]) -> GenerationRecord:
+    values = _values(row, GenerationRecord) | {"prefix": Path(row.prefix)}
+    return GenerationRecord(key=_key(row), **values)
+
+
+def source(row: Row[Any]) -> SourceRecord:
+    return SourceRecord(**_values(row, SourceRecord))
+
+
+def spec(row: Row[Any]) -> SpecRecord:
+    return SpecRecord(**_values(row, SpecRecord))

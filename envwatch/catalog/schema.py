@@ -1,0 +1,311 @@
+"""The tables of the catalog. Values in and out are those of `model`; rows never leave."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from pydantic import TypeAdapter
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Dialect,
+    Enum,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.types import TypeDecorator
+
+from envwatch.model import (
+    ArchiveState,
+    ArtifactKind,
+    BuildState,
+    Failure,
+    FileState,
+    Kernel,
+    Manager,
+    Message,
+    Phase,
+    Progress,
+)
+
+
+class Instant(TypeDecorator[datetime]):
+    """An aware UTC time, kept as seconds since the epoch: SQLite would forget the zone."""
+
+    impl = Float
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:  # noqa: ARG002  # the signature is SQLAlchemy's
+        return None if value is None else value.timestamp()
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:  # noqa: ARG002  # the signature is SQLAlchemy's
+        return None if value is None else datetime.fromtimestamp(value, UTC)
+
+
+class Json(TypeDecorator[Any]):
+    """A value of `model`, or a tuple of them, as JSON text."""
+
+    impl = Text
+    cache_ok = True
+
+    def __init__(self, kind: Any) -> None:
+        super().__init__()
+        self.kind = kind
+        self._adapter = TypeAdapter[Any](kind)
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:  # noqa: ARG002  # the signature is SQLAlchemy's
+        return None if value is None else self._adapter.dump_json(value).decode()
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Any:  # noqa: ARG002  # the signature is SQLAlchemy's
+        return None if value is None else self._adapter.validate_json(value)
+
+
+def word(kind: type[StrEnum]) -> Enum:
+    """A column that holds one of the words of `kind`, as the word itself."""
+    return Enum(kind, native_enum=False, length=32, values_callable=lambda e: [m.value for m in e])
+
+
+class Reason(StrEnum):
+    """Why a build was asked for."""
+
+    COMMIT = "commit"
+    REVERT = "revert"
+    RESTORED = "restored"
+    REBUILD = "rebuild"
+    UPDATE = "update"
+    RETRY = "retry"
+    REPAIR = "repair"
+    INTERRUPTED = "interrupted"
+
+
+class Mode(StrEnum):
+    """Where a build takes its lock from."""
+
+    SOLVE = "solve"
+    UPDATE = "update"
+    LOCK = "lock"
+    REUSE = "reuse"
+
+
+class SourceState(StrEnum):
+    NEW = "new"
+    OK = "ok"
+    FAILING = "failing"
+    STALLED = "stalled"
+    EMPTY = "empty"
+
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(column_0_label)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+source = Table(
+    "source",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("namespace", String(64), nullable=False),
+    Column("kind", String(20), nullable=False),
+    Column("place", Text, nullable=False),
+    Column("branch", Text, nullable=False, default=""),
+    Column("rules", String(64), nullable=False, default=""),
+    Column("fingerprint", Text, nullable=False, default=""),
+    Column("revision", String(64), nullable=False, default=""),
+    Column("state", word(SourceState), nullable=False, default=SourceState.NEW),
+    Column("message", Text, nullable=False, default=""),
+    Column("hint", Text, nullable=False, default=""),
+    Column("failures", Integer, nullable=False, default=0),
+    Column("looked_at", Instant),
+    Column("ok_at", Instant),
+    Column("confirmed_empty", Boolean, nullable=False, default=False),
+    Column("removed_at", Instant),
+)
+
+revision = Table(
+    "revision",
+    metadata,
+    Column("source", String(64), primary_key=True),
+    Column("revision", String(64), primary_key=True),
+    Column("author", Text, nullable=False, default=""),
+    Column("email", Text, nullable=False, default=""),
+    Column("subject", Text, nullable=False, default=""),
+    Column("committed_at", Instant),
+    Column("seen_at", Instant, nullable=False),
+)
+
+file = Table(
+    "file",
+    metadata,
+    Column("source", String(64), primary_key=True),
+    Column("path", Text, primary_key=True),
+    Column("state", word(FileState), nullable=False),
+    Column("namespace", String(64), nullable=False, default=""),
+    Column("name", String(64), nullable=False, default=""),
+    Column("messages", Json(tuple[Message, ...]), nullable=False),
+)
+
+spec = Table(
+    "spec",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("digest", String(64), nullable=False, unique=True),
+    Column("text", Text, nullable=False),
+    Column("lock_text", Text, nullable=False, default=""),
+    Column("messages", Json(tuple[Message, ...]), nullable=False),
+)
+
+environment = Table(
+    "environment",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("namespace", String(64), nullable=False),
+    Column("name", String(64), nullable=False),
+    Column("source", String(64), nullable=False),
+    Column("path", Text, nullable=False),
+    Column("description", Text, nullable=False, default=""),
+    Column("asked_digest", String(64), nullable=False),
+    Column("ask", Integer, nullable=False),
+    Column("spec_id", Integer, ForeignKey("spec.id"), nullable=False),
+    Column("revision", String(64), nullable=False),
+    Column("asked_at", Instant, nullable=False),
+    Column("invalid", Json(Message | None)),
+    Column("current", Integer),
+    Column("held", Boolean, nullable=False, default=False),
+    Column("created_at", Instant, nullable=False),
+    Column("changed_at", Instant, nullable=False),
+    Column("retired_at", Instant),
+    UniqueConstraint("namespace", "name"),
+    Index("ix_environment_changed", "changed_at"),
+    sqlite_autoincrement=True,
+)
+
+build = Table(
+    "build",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("environment_id", Integer, ForeignKey("environment.id"), nullable=False),
+    Column("spec_id", Integer, ForeignKey("spec.id"), nullable=False),
+    Column("asked_digest", String(64), nullable=False),
+    Column("ask", Integer, nullable=False),
+    Column("mode", word(Mode), nullable=False),
+    Column("reason", word(Reason), nullable=False),
+    Column("requested_by", Text, nullable=False, default=""),
+    Column("source", String(64), nullable=False),
+    Column("path", Text, nullable=False),
+    Column("revision", String(64), nullable=False),
+    Column("state", word(BuildState), nullable=False),
+    Column("queued_at", Instant, nullable=False),
+    Column("started_at", Instant),
+    Column("ended_at", Instant),
+    Column("attempt", Integer, nullable=False, default=1),
+    Column("retry_at", Instant),
+    Column("cancel", word(BuildState)),
+    Column("cancelled_by", Text, nullable=False, default=""),
+    Column("progress", Json(Progress | None)),
+    Column("phases", Json(tuple[Phase, ...]), nullable=False),
+    Column("failure", Json(Failure | None)),
+    Column("messages", Json(tuple[Message, ...]), nullable=False),
+    Column("lock_digest", String(64), nullable=False, default=""),
+    Column("prefix_digest", String(64), nullable=False, default=""),
+    Column("prefix", Text, nullable=False, default=""),
+    Column("reused", Boolean, nullable=False, default=False),
+    Column("size", Integer, nullable=False, default=0),
+    Column("own_size", Integer, nullable=False, default=0),
+    Column("generation", Integer),
+    Index("ix_build_environment", "environment_id", "id"),
+    Index("ix_build_state", "state", "id"),
+    sqlite_autoincrement=True,
+)
+
+generation = Table(
+    "generation",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("environment_id", Integer, ForeignKey("environment.id"), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("build_id", Integer, ForeignKey("build.id"), nullable=False),
+    Column("spec_id", Integer, ForeignKey("spec.id"), nullable=False),
+    Column("asked_digest", String(64), nullable=False),
+    Column("ask", Integer, nullable=False),
+    Column("reason", word(Reason), nullable=False),
+    Column("revision", String(64), nullable=False),
+    Column("lock_digest", String(64), nullable=False),
+    Column("prefix_digest", String(64), nullable=False),
+    Column("prefix", Text, nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("own_size", Integer, nullable=False),
+    Column("published_at", Instant, nullable=False),
+    Column("ceased_at", Instant),
+    Column("pinned", Boolean, nullable=False, default=False),
+    Column("pruned_at", Instant),
+    Column("damaged", Text, nullable=False, default=""),
+    Column("verified_at", Instant),
+    Column("kernels", Json(tuple[Kernel, ...]), nullable=False),
+    Column("python", String(40), nullable=False, default=""),
+    Column("archive", word(ArchiveState), nullable=False, default=ArchiveState.NONE),
+    Column("archive_message", Text, nullable=False, default=""),
+    UniqueConstraint("environment_id", "number"),
+    Index("ix_generation_prefix", "prefix_digest"),
+    sqlite_autoincrement=True,
+)
+
+package = Table(
+    "package",
+    metadata,
+    Column("lock_digest", String(64), primary_key=True),
+    Column("manager", word(Manager), primary_key=True),
+    Column("name", String(200), primary_key=True),
+    Column("version", Text, nullable=False),
+    Column("build", Text, nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("license", Text, nullable=False),
+    Column("url", Text, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("requested", Boolean, nullable=False),
+    Index("ix_package_name", "name"),
+)
+
+artifact = Table(
+    "artifact",
+    metadata,
+    Column("generation_id", Integer, ForeignKey("generation.id"), primary_key=True),
+    Column("kind", word(ArtifactKind), primary_key=True),
+    Column("key", Text, nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("sha256", String(64), nullable=False),
+)
+
+event = Table(
+    "event",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("at", Instant, nullable=False),
+    Column("environment_id", Integer, ForeignKey("environment.id")),
+    Column("source", String(64), nullable=False, default=""),
+    Column("type", String(30), nullable=False),
+    Column("message", Text, nullable=False),
+    Index("ix_event_environment", "environment_id", "id"),
+    sqlite_autoincrement=True,
+)
+
+chore = Table(
+    "chore",
+    metadata,
+    Column("name", String(40), primary_key=True),
+    Column("ran_at", Instant, nullable=False),
+)

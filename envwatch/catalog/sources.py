@@ -1,0 +1,336 @@
+"""Sources and their files, and the one transaction by which a plan enters the catalog."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from envwatch.catalog import rows, schema
+from envwatch.catalog.builds import enqueue, supersede
+from envwatch.catalog.database import Database
+from envwatch.catalog.events import note
+from envwatch.catalog.records import EnvironmentRecord, SourceRecord
+from envwatch.catalog.schema import Mode, Reason, SourceState
+from envwatch.model import Ask, EnvKey, FileOutcome, FileState, Plan, Standing
+from envwatch.settings import SourceSettings
+
+SOURCE = schema.source.c
+ENV = schema.environment.c
+GENERATION = schema.generation.c
+
+
+class Sources:
+    """What envwatch knows of its sources."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def all(self) -> tuple[SourceRecord, ...]:
+        query = select(schema.source).where(SOURCE.removed_at.is_(None)).order_by(SOURCE.name)
+        with self._database.read() as c:
+            return tuple(rows.source(r) for r in c.execute(query))
+
+    def get(self, name: str) -> SourceRecord | None:
+        query = select(schema.source).where(SOURCE.name == name, SOURCE.removed_at.is_(None))
+        with self._database.read() as c:
+            row = c.execute(query).first()
+        return rows.source(row) if row else None
+
+    def declare(self, sources: Sequence[tuple[SourceSettings, str]]) -> None:
+        """Take over the sources of the config, each with its place as people may see it."""
+        now = datetime.now(UTC)
+        with self._database.write() as c:
+            for settings, place in sources:
+                values = {
+                    "namespace": settings.namespace,
+                    "kind": settings.kind.value,
+                    "place": place,
+                    "branch": settings.branch,
+                    "removed_at": None,
+                }
+                c.execute(
+                    upsert(schema.source)
+                    .values(name=settings.name, **values)
+                    .on_conflict_do_update(index_elements=["name"], set_=values)
+                )
+            names = [s.name for s, _ in sources]
+            c.execute(
+                update(schema.source)
+                .where(SOURCE.name.not_in(names), SOURCE.removed_at.is_(None))
+                .values(removed_at=now)
+            )
+
+    def looked(self, name: str) -> None:
+        """Nothing new was seen. Written only when that is news, so that idling writes nothing."""
+        now = datetime.now(UTC)
+        with self._database.write() as c:
+            c.execute(
+                update(schema.source)
+                .where(SOURCE.name == name)
+                .values(
+                    looked_at=now, ok_at=now, failures=0, state=SourceState.OK, message="", hint=""
+                )
+            )
+
+    def failed(self, name: str, message: str, hint: str, *, stalled: bool) -> int:
+        """The source could not be read; how often in a row."""
+        now = datetime.now(UTC)
+        state = SourceState.STALLED if stalled else SourceState.FAILING
+        with self._database.write() as c:
+            before = c.execute(
+                select(SOURCE.state, SOURCE.message).where(SOURCE.name == name)
+            ).first()
+            failures = c.execute(
+                update(schema.source)
+                .where(SOURCE.name == name)
+                .values(
+                    looked_at=now,
+                    failures=SOURCE.failures + 1,
+                    state=state,
+                    message=message,
+                    hint=hint,
+                )
+                .returning(SOURCE.failures)
+            ).scalar()
+            if before is None or (before.state, before.message) != (state, message):
+                note(c, "source-failing", message, source=name)
+        return failures or 0
+
+    def empty(self, name: str, message: str, hint: str) -> None:
+        """The source shows nothing where there was something: condition SourceEmpty."""
+        now = datetime.now(UTC)
+        with self._database.write() as c:
+            changed = c.execute(
+                update(schema.source)
+                .where(SOURCE.name == name, SOURCE.state != SourceState.EMPTY)
+                .values(state=SourceState.EMPTY, message=message, hint=hint)
+            ).rowcount
+            c.execute(update(schema.source).where(SOURCE.name == name).values(looked_at=now))
+            if changed:
+                note(c, "source-empty", message, source=name)
+
+    def confirm_empty(self, name: str) -> None:
+        """A person says that the emptiness is meant; the next plan may retire everything."""
+        with self._database.write() as c:
+            c.execute(
+                update(schema.source)
+                .where(SOURCE.name == name)
+                .values(confirmed_empty=True, fingerprint="")
+            )
+
+    def refused(self) -> tuple[str, ...]:
+        """The refused files of all sources, each with its first message."""
+        FILE = schema.file.c  # noqa: N806  # the columns
+        query = select(schema.file).where(FILE.state == FileState.REFUSED)
+        with self._database.read() as c:
+            return tuple(str(r.messages[0]) for r in c.execute(query.order_by(FILE.path)))
+
+    def standing(self, name: str) -> tuple[Standing, ...]:
+        """What was last asked for by this source, and what others hold (to see clashes)."""
+        query = select(
+            ENV.namespace, ENV.name, ENV.source, ENV.path, ENV.asked_digest, ENV.retired_at
+        ).where((ENV.source == name) | ENV.retired_at.is_(None))
+        with self._database.read() as c:
+            return tuple(
+                Standing(
+                    EnvKey(r.namespace, r.name),
+                    r.source,
+                    r.path,
+                    r.asked_digest,
+                    bool(r.retired_at),
+                )
+                for r in c.execute(query)
+            )
+
+    def apply(self, plan: Plan, *, fingerprint: str, rules: str) -> tuple[EnvironmentRecord, ...]:
+        """Take over a plan in one transaction; the environments that changed."""
+        now = datetime.now(UTC)
+        changed: list[int] = []
+        with self._database.write() as c:
+            _record_revision(c, plan, now)
+            changed += [_ask(c, plan, ask, now) for ask in plan.build]
+            changed += [_touch(c, plan, ask, now) for ask in plan.touch]
+            changed += [i for key in plan.retire if (i := _retire(c, key, now))]
+            for key, message in plan.invalid:
+                _set(c, key, invalid=message)
+            _replace_files(c, plan.source, plan.files)
+            c.execute(
+                update(schema.source)
+                .where(SOURCE.name == plan.source)
+                .values(
+                    fingerprint=fingerprint,
+                    rules=rules,
+                    revision=plan.revision,
+                    state=SourceState.OK,
+                    message="",
+                    hint="",
+                    failures=0,
+                    looked_at=now,
+                    ok_at=now,
+                    confirmed_empty=False,
+                )
+            )
+            found = c.execute(rows.environments.where(ENV.id.in_(changed)))
+            return tuple(rows.environment(r) for r in found)
+
+
+def _record_revision(c: Connection, plan: Plan, now: datetime) -> None:
+    if not plan.revision:
+        return
+    commit = plan.commit
+    values = {
+        "author": commit.author if commit else "",
+        "email": commit.email if commit else "",
+        "subject": commit.subject if commit else "",
+        "committed_at": commit.at if commit else None,
+        "seen_at": now,
+    }
+    c.execute(
+        upsert(schema.revision)
+        .values(source=plan.source, revision=plan.revision, **values)
+        .on_conflict_do_nothing()
+    )
+
+
+def _replace_files(c: Connection, source: str, files: Sequence[FileOutcome]) -> None:
+    c.execute(delete(schema.file).where(schema.file.c.source == source))
+    if files:
+        c.execute(
+            insert(schema.file),
+            [
+                {
+                    "source": source,
+                    "path": f.path,
+                    "state": f.state,
+                    "namespace": f.key.namespace if f.key else "",
+                    "name": f.key.name if f.key else "",
+                    "messages": f.messages,
+                }
+                for f in files
+            ],
+        )
+
+
+def spec_digest(text: str, lock_text: str) -> str:
+    """Names a text and the lock beside it: equal ones are kept once."""
+    return hashlib.sha256(f"{text}\0{lock_text}".encode()).hexdigest()
+
+
+def keep_spec(c: Connection, ask: Ask) -> int:
+    """The row of this text and lock; equal ones are kept once."""
+    digest = spec_digest(ask.text, ask.lock_text)
+    SPEC = schema.spec.c  # noqa: N806  # the columns, as above
+    found = c.execute(select(SPEC.id).where(SPEC.digest == digest)).scalar()
+    if found is not None:
+        return int(found)
+    values = {
+        "digest": digest,
+        "text": ask.text,
+        "lock_text": ask.lock_text,
+        "messages": (*ask.spec.messages, *ask.messages),
+    }
+    return int(c.execute(insert(schema.spec).values(**values).returning(SPEC.id)).scalar_one())
+
+
+def _ask(c: Connection, plan: Plan, ask: Ask, now: datetime) -> int:
+    """Note what is asked for now and queue the build that it needs, if it needs one."""
+    spec_id = keep_spec(c, ask)
+    row = c.execute(
+        rows.environments.where(ENV.namespace == ask.key.namespace, ENV.name == ask.key.name)
+    ).first()
+    values = {
+        "source": plan.source,
+        "path": ask.path,
+        "description": ask.spec.description,
+        "asked_digest": ask.digest,
+        "spec_id": spec_id,
+        "revision": plan.revision,
+        "asked_at": now,
+        "changed_at": now,
+        "invalid": None,
+        "retired_at": None,
+    }
+    if row is None:
+        added = insert(schema.environment).values(
+            namespace=ask.key.namespace, name=ask.key.name, ask=1, created_at=now, **values
+        )
+        environment_id = int(c.execute(added.returning(ENV.id)).scalar_one())
+        restored = False
+    else:
+        environment_id = row.id
+        restored = row.retired_at is not None
+        c.execute(
+            update(schema.environment)
+            .where(ENV.id == environment_id)
+            .values(ask=ENV.ask + 1, **values)
+        )
+    supersede(c, environment_id, now)
+    _queue(c, environment_id, restored=restored, now=now)
+    return environment_id
+
+
+def _queue(c: Connection, environment_id: int, *, restored: bool, now: datetime) -> None:
+    """Queue what the asked-for digest needs: nothing, an old generation again, or a solve."""
+    env = rows.environment(c.execute(rows.environments.where(ENV.id == environment_id)).one())
+    of_env = (GENERATION.environment_id == environment_id,)
+    newest = c.execute(
+        select(GENERATION.asked_digest).where(*of_env).order_by(GENERATION.number.desc()).limit(1)
+    ).scalar()
+    if newest == env.asked_digest:
+        note(c, "in-sync", "the newest generation is what is asked for", environment=environment_id)
+        return
+    known = c.execute(
+        select(GENERATION.id).where(*of_env, GENERATION.asked_digest == env.asked_digest).limit(1)
+    ).scalar()
+    if known is not None:
+        enqueue(c, env, Mode.REUSE, Reason.REVERT, now=now)
+    else:
+        enqueue(c, env, Mode.SOLVE, Reason.RESTORED if restored else Reason.COMMIT, now=now)
+
+
+def _touch(c: Connection, plan: Plan, ask: Ask, now: datetime) -> int:
+    """The file moved or changed in ways that need no build: show its new text and commit."""
+    spec_id = keep_spec(c, ask)
+    row = c.execute(
+        select(ENV.id, ENV.spec_id, ENV.retired_at).where(
+            ENV.namespace == ask.key.namespace, ENV.name == ask.key.name
+        )
+    ).one()
+    values = {
+        "source": plan.source,
+        "path": ask.path,
+        "description": ask.spec.description,
+        "spec_id": spec_id,
+        "invalid": None,
+        "retired_at": None,
+    }
+    if spec_id != row.spec_id or row.retired_at is not None:
+        values |= {"revision": plan.revision, "changed_at": now}
+        what = "restored" if row.retired_at else "no change"
+        note(c, what, f"{ask.path}: nothing to build at {plan.revision[:12]}", environment=row.id)
+    c.execute(update(schema.environment).where(ENV.id == row.id).values(**values))
+    if row.retired_at is not None:
+        _queue(c, row.id, restored=True, now=now)
+    return int(row.id)
+
+
+def _retire(c: Connection, key: EnvKey, now: datetime) -> int | None:
+    environment_id = _set(c, key, retired_at=now, changed_at=now, invalid=None)
+    if environment_id is not None:
+        supersede(c, environment_id, now)
+        note(c, "retired", "its file is gone", environment=environment_id)
+    return environment_id
+
+
+def _set(c: Connection, key: EnvKey, **values: object) -> int | None:
+    changed = (
+        update(schema.environment)
+        .where(ENV.namespace == key.namespace, ENV.name == key.name)
+        .values(**values)
+        .returning(ENV.id)
+    )
+    return c.execute(changed).scalar()

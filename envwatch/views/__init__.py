@@ -1,0 +1,1 @@
+"""Read-only questions that pages, feeds and the command line ask; values, never rows."""

@@ -1,0 +1,294 @@
+"""What pages and the command line show: frozen values, ready to be rendered or sent as JSON."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from envwatch.catalog.records import (
+    ArtifactRecord,
+    BuildRecord,
+    EnvironmentRecord,
+    EventRecord,
+    GenerationRecord,
+    SourceRecord,
+)
+from envwatch.diff import LineKind, PackageDiff
+from envwatch.model import (
+    ArchiveState,
+    BuildState,
+    Commit,
+    EnvKey,
+    EnvState,
+    Failure,
+    FileOutcome,
+    GitState,
+    Message,
+    Package,
+    Progress,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many environments are in each state, and how many builds wait."""
+
+    building: int = 0
+    failed: int = 0
+    ready: int = 0
+    missing: int = 0
+    queued: int = 0
+    invalid: int = 0
+    attention: int = 0
+
+    @property
+    def environments(self) -> int:
+        return self.building + self.failed + self.ready + self.missing
+
+
+@dataclass(frozen=True, slots=True)
+class EnvRow:
+    """One environment in a list: its two states and the sentence that matters most.
+
+    `newest` is the newest generation, `current` the one in use. `history` holds the states of the
+    last builds, oldest first. `attention` is true where a person should look.
+    """
+
+    key: EnvKey
+    git: GitState
+    env: EnvState
+    current: int | None
+    newest: int | None
+    held: bool
+    size: int
+    changed_at: datetime
+    description: str
+    source: str
+    path: str
+    revision: str
+    build_id: int | None
+    build_state: BuildState | None
+    progress: Progress | None
+    started_at: datetime | None
+    failure: Failure | None
+    invalid: Message | None
+    history: tuple[BuildState, ...]
+    retired_at: datetime | None
+    damaged: str = ""
+    commit: Commit | None = None
+
+    @property
+    def attention(self) -> bool:
+        return self.env is EnvState.FAILED or self.git is GitState.INVALID or bool(self.damaged)
+
+    @property
+    def sentence(self) -> str:
+        """`#17 serving, build #18 failed`: what is in use and what became of the newest try."""
+        serving = f"#{self.current} serving" if self.current else "nothing serving yet"
+        if self.held and self.newest and self.newest != self.current:
+            return f"held at #{self.current}, #{self.newest} ready"
+        if self.held:
+            return f"held at #{self.current}"
+        if self.env is EnvState.FAILED:
+            return f"{serving}, build #{self.build_id} failed"
+        if self.env is EnvState.BUILDING:
+            return f"{serving}, build #{self.build_id} {self.build_state}"
+        return serving
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """One page of environments. `page` counts from 1."""
+
+    rows: tuple[EnvRow, ...]
+    page: int
+    pages: int
+    total: int
+    counts: Counts
+
+
+@dataclass(frozen=True, slots=True)
+class NamespaceRow:
+    """A namespace and how many of its environments there are and need attention."""
+
+    name: str
+    environments: int
+    attention: int
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What stands around every page: `looked_at` is the oldest of the sources' last looks."""
+
+    counts: Counts
+    sources: int
+    failing: int
+    looked_at: datetime | None
+    store_size: int
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationRow:
+    """A generation in a list; `diff` is against the generation before it."""
+
+    generation: GenerationRecord
+    current: bool
+    commit: Commit | None
+    diff: PackageDiff | None
+    seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class BuildRow:
+    build: BuildRecord
+    commit: Commit | None
+    seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class BuildList:
+    """One page of builds, newest first."""
+
+    builds: tuple[BuildRow, ...]
+    page: int
+    pages: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One build in the charts of time and size."""
+
+    build_id: int
+    at: datetime
+    seconds: float
+    size: int
+    ok: bool
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentPage:
+    """One environment; `generations` are those of `builds` and the current one."""
+
+    row: EnvRow
+    record: EnvironmentRecord
+    commit: Commit | None
+    spec_text: str
+    spec_messages: tuple[Message, ...]
+    generation: GenerationRecord | None
+    packages: tuple[Package, ...]
+    artifacts: tuple[ArtifactRecord, ...]
+    generations: tuple[GenerationRow, ...]
+    builds: tuple[BuildRow, ...]
+    events: tuple[EventRecord, ...]
+    points: tuple[Point, ...]
+    page: int
+    pages: int
+
+
+@dataclass(frozen=True, slots=True)
+class BuildPage:
+    """One build; `place` is its position in the queue, 0 when it does not wait."""
+
+    build: BuildRecord
+    commit: Commit | None
+    spec_text: str
+    spec_messages: tuple[Message, ...]
+    generation: GenerationRecord | None
+    current: int | None
+    packages: tuple[Package, ...]
+    artifacts: tuple[ArtifactRecord, ...]
+    diff: PackageDiff | None
+    previous: int | None
+    place: int
+    seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class DiffPage:
+    """Two generations of one environment side by side; `spec` lines are (what, text)."""
+
+    key: EnvKey
+    old: GenerationRecord
+    new: GenerationRecord
+    numbers: tuple[int, ...]
+    spec: tuple[tuple[LineKind, str], ...]
+    packages: PackageDiff
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRow:
+    """A source; in a list of sources `files` are the refused ones and `events` are left out."""
+
+    record: SourceRecord
+    commit: Commit | None
+    understood: int
+    ignored: int
+    refused: int
+    files: tuple[FileOutcome, ...]
+    events: tuple[EventRecord, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SourcePage:
+    source: SourceRow
+    page: int
+    pages: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class FeedEntry:
+    id: int
+    at: datetime
+    key: EnvKey
+    type: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class PackageUse:
+    """An environment whose current generation holds a package."""
+
+    key: EnvKey
+    number: int
+    package: Package
+
+
+@dataclass(frozen=True, slots=True)
+class PackageUses:
+    """One page of the environments that use a package."""
+
+    name: str
+    uses: tuple[PackageUse, ...]
+    page: int
+    pages: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseTimes:
+    """A histogram: how many ended builds took at most so many seconds in a phase."""
+
+    phase: str
+    at_most: tuple[tuple[float, int], ...]
+    count: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What is measured: the catalog as numbers."""
+
+    environments: tuple[tuple[str, EnvState, int], ...]
+    invalid: tuple[tuple[str, int], ...]
+    held: int
+    builds: tuple[tuple[BuildState, int], ...]
+    phases: tuple[PhaseTimes, ...]
+    oldest_queued: datetime | None
+    sources: tuple[SourceRecord, ...]
+    store_size: int
+    generations: int
+    pruned: int
+    damaged: int
+    archives: tuple[tuple[ArchiveState, int], ...]
