@@ -1,0 +1,157 @@
+"""A claimed build → the `Job` that a child gets, and the checks before it may start."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from envwatch import plan, policy, spec
+from envwatch.catalog import Catalog
+from envwatch.catalog.records import BuildRecord, GenerationRecord
+from envwatch.catalog.schema import Mode, Reason
+from envwatch.errors import NoSpace, SpecError
+from envwatch.model import ArtifactKind, EnvKey, Job, JobKind, Spec
+from envwatch.settings import InstallOptions, NamespaceSettings, Settings, host_platform
+from envwatch.store import Store
+
+logger = logging.getLogger(__name__)
+
+GIB = 2**30
+# somebody wants to know what the channels have now
+ASKED_ANEW = (Reason.UPDATE, Reason.REBUILD, Reason.RETRY)
+
+
+def page_url(settings: Settings, key: EnvKey) -> str:
+    """Where people see an environment."""
+    return f"{settings.web.address}/{key.namespace}/{key.name}/"
+
+
+def frozen_message(settings: Settings, build: BuildRecord) -> str:
+    """What conda tells somebody who tries to change the environment."""
+    return (
+        f"{build.key} is managed by envwatch: {page_url(settings, build.key)} "
+        f"- change {build.path} in source {build.source} instead"
+    )
+
+
+def make_job(build: BuildRecord, catalog: Catalog, store: Store, settings: Settings) -> Job:
+    """Everything that the child needs to know. Raises SpecError where the rules changed since."""
+    text = catalog.builds.spec(build.spec_id)
+    namespace = settings.namespace(build.key.namespace)
+    parsed = _parse(text.text, build.path)
+    rules = plan.Rules(namespace, settings.network, (host_platform(),))
+    lock, previous = _locks(build, text.lock_text, catalog, store)
+    return Job(
+        kind=JobKind.BUILD,
+        build_id=build.id,
+        key=build.key,
+        spec=parsed,
+        text=text.text,
+        channels=plan.channels_of(parsed, namespace, settings.network),
+        platforms=plan.platforms_of(parsed, rules),
+        folders=store.folders(build.id, build.asked_digest, build.key.namespace),
+        network=settings.network,
+        pip=namespace.pip,
+        solve=namespace.solve,
+        install=_install_options(namespace, settings, build),
+        lock_text=lock,
+        lock_is_known=build.mode in (Mode.LOCK, Mode.REUSE),
+        previous_lock_text=previous,
+        fresh=build.reason in ASKED_ANEW,
+        known_prefixes=_known_prefixes(build, catalog),
+        allowed_channels=policy.allowed_urls(
+            default=namespace.channels,
+            allowed=namespace.allowed_channels,
+            alias=settings.network.alias,
+        ),
+        memory=namespace.limits.memory,
+    )
+
+
+def _parse(text: str, path: str) -> Spec:
+    parsed = spec.parse(text.encode(), path=path)
+    if parsed is None:
+        raise SpecError("it is not an environment any more", path=path)
+    return parsed
+
+
+def _install_options(
+    namespace: NamespaceSettings, settings: Settings, build: BuildRecord
+) -> InstallOptions:
+    return InstallOptions(
+        frozen_message=frozen_message(settings, build),
+        link_scripts=namespace.link_scripts,
+        compile=namespace.compile,
+        sandbox=settings.sandbox,
+        max_size=settings.max_size,
+        sync=settings.durability == "full",
+    )
+
+
+def _locks(build: BuildRecord, beside: str, catalog: Catalog, store: Store) -> tuple[str, str]:
+    """The lock to install as it is, and the one whose packages a solve prefers."""
+    if build.mode in (Mode.LOCK, Mode.REUSE):
+        known = catalog.generations.latest_asked(build.environment_id, build.asked_digest)
+        return (lock_text(store, known) if known else ""), ""
+    if build.mode is Mode.UPDATE:
+        return "", ""
+    newest = catalog.generations.of(build.environment_id, limit=1)
+    return beside, (lock_text(store, newest[0]) if newest else "")
+
+
+def lock_text(store: Store, generation: GenerationRecord) -> str:
+    """The lock of a generation, empty where its file is gone."""
+    try:
+        return (store.record(generation.build_id) / ArtifactKind.LOCK).read_text()
+    except OSError:
+        logger.warning("%s #%d: its lock file is gone", generation.key, generation.number)
+        return ""
+
+
+def _known_prefixes(build: BuildRecord, catalog: Catalog) -> tuple[tuple[str, str], ...]:
+    found = {
+        g.prefix_digest: str(g.prefix)
+        for g in catalog.generations.of(build.environment_id)
+        if g.pruned_at is None and not g.damaged and g.prefix.is_dir()
+    }
+    return tuple(found.items())
+
+
+def check_space(store: Store, settings: Settings, wanted: int) -> None:
+    """Before a build: is there room? `wanted` is the size of the newest generation, or 0.
+
+    Raises NoSpace.
+    """
+    space, floor = store.space(), settings.space.floor
+    if space.free - wanted < floor:
+        raise NoSpace(
+            f"{_gib(space.free)} are free, and this build may need {_gib(wanted)} "
+            f"above the floor of {_gib(floor)}",
+            hint="free space, run `envwatch gc`, or lower `space.floor`",
+        )
+    quota = settings.space.quota
+    if quota and wanted and used(store.root / "builds") + wanted > quota:
+        raise NoSpace(
+            f"the store has reached its quota of {_gib(quota)}",
+            hint="run `envwatch gc`, or raise `space.quota`",
+        )
+
+
+def used(folder: Path) -> int:
+    """Bytes on disk of everything below a folder; hard-linked files count once."""
+    seen: set[int] = set()
+    total = 0
+    waiting = [folder]
+    while waiting:
+        for entry in waiting.pop().iterdir():
+            info = entry.lstat()
+            if info.st_ino not in seen:
+                seen.add(info.st_ino)
+                total += info.st_blocks * 512
+            if entry.is_dir() and not entry.is_symlink():
+                waiting.append(entry)
+    return total
+
+
+def _gib(size: int) -> str:
+    return f"{size / GIB:.1f} GiB"

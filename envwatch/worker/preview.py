@@ -1,0 +1,175 @@
+"""What the next look at a source would change, solved, with nothing of it done."""
+
+from __future__ import annotations
+
+import shutil
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+
+from envwatch import diff, plan, policy
+from envwatch.catalog.records import GenerationRecord
+from envwatch.diff import PackageDiff
+from envwatch.executors import Ending, Outcome
+from envwatch.model import (
+    Ask,
+    BuildState,
+    EnvKey,
+    Failure,
+    FailureKind,
+    Folders,
+    Job,
+    JobKind,
+    Message,
+    Package,
+    Phase,
+    Plan,
+    Progress,
+)
+from envwatch.settings import NamespaceSettings, Settings, host_platform
+from envwatch.worker import Worker
+from envwatch.worker.jobs import lock_text
+
+
+class Move(StrEnum):
+    """What would become of one environment."""
+
+    NEW = "new"
+    CHANGED = "changed"
+    REVERTED = "reverted"
+    SAME = "same"
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """One environment that would be built, and the packages against those of `against`.
+
+    `against` is the number of its current generation, None where it has none.
+    """
+
+    key: EnvKey
+    path: str
+    move: Move
+    against: int | None = None
+    diff: PackageDiff | None = None
+    failure: Failure | None = None
+    messages: tuple[Message, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What one source would change; `refused` are its files that cannot be used."""
+
+    source: str
+    revision: str
+    proposals: tuple[Proposal, ...]
+    retire: tuple[EnvKey, ...]
+    refused: tuple[Message, ...]
+    empty: bool
+
+    @property
+    def ok(self) -> bool:
+        return not self.refused and not any(p.failure for p in self.proposals)
+
+
+def preview(worker: Worker, wanted: Plan) -> Preview:
+    """Solve what a plan would build. Writes below `<root>/tmp` and the caches only."""
+    known = {e.key: e.id for e in worker.catalog.generations.environments(retired=True)}
+    return Preview(
+        source=wanted.source,
+        revision=wanted.revision,
+        proposals=tuple(_propose(worker, ask, known.get(ask.key)) for ask in wanted.build),
+        retire=() if wanted.empty else wanted.retire,
+        refused=tuple(m for f in wanted.files if f.state == "refused" for m in f.messages),
+        empty=wanted.empty,
+    )
+
+
+def _propose(worker: Worker, ask: Ask, environment_id: int | None) -> Proposal:
+    made = worker.catalog.generations.of(environment_id) if environment_id is not None else ()
+    current = _current(worker, ask.key) if made else None
+    old = worker.catalog.builds.packages(current.lock_digest) if current else ()
+    proposal = Proposal(ask.key, ask.path, Move.CHANGED, current.number if current else None)
+    if made and made[0].asked_digest == ask.digest:
+        return replace(proposal, move=Move.SAME)
+    known = next((g for g in made if g.asked_digest == ask.digest), None)
+    if known is not None:
+        new = worker.catalog.builds.packages(known.lock_digest)
+        return replace(proposal, move=Move.REVERTED, diff=diff.packages(old, new))
+    previous = lock_text(worker.store, made[0]) if made else ""
+    proposal = replace(proposal, move=Move.CHANGED if made else Move.NEW)
+    return _solved(proposal, _solve(worker, ask, previous), old)
+
+
+def _current(worker: Worker, key: EnvKey) -> GenerationRecord | None:
+    env = worker.catalog.generations.environment(key)
+    return worker.catalog.generations.get(key, env.current) if env.current is not None else None
+
+
+def _solved(proposal: Proposal, outcome: Outcome, old: Iterable[Package]) -> Proposal:
+    result = outcome.result
+    if outcome.ending is not Ending.RESULT or result is None:
+        failure = Failure(
+            "BuildKilled", FailureKind.TRANSIENT, outcome.detail or "the solve was stopped"
+        )
+        return replace(proposal, failure=failure)
+    if result.failure is not None:
+        return replace(proposal, failure=result.failure, messages=result.messages)
+    changes = diff.packages(tuple(old), result.packages)
+    return replace(proposal, diff=changes, messages=result.messages)
+
+
+def _solve(worker: Worker, ask: Ask, previous: str) -> Outcome:
+    settings = worker.settings()
+    tmp = worker.store.root / "tmp" / f"plan-{uuid.uuid4().hex}"
+    tmp.mkdir(parents=True)
+    try:
+        return worker.executor.run(
+            _job(ask, previous, settings, _folders(worker, ask.key, tmp)),
+            log=tmp / "log",
+            limits=settings.namespace(ask.key.namespace).limits,
+            beat=_unheard,
+        )
+    finally:
+        shutil.rmtree(tmp, ignore_errors=True)
+
+
+def _folders(worker: Worker, key: EnvKey, tmp: Path) -> Folders:
+    usual = worker.store.folders(0, "", key.namespace)
+    return replace(usual, prefix=tmp / "none", record=tmp, tmp=tmp)
+
+
+def _job(ask: Ask, previous: str, settings: Settings, folders: Folders) -> Job:
+    namespace = settings.namespace(ask.key.namespace)
+    rules = plan.Rules(namespace, settings.network, (host_platform(),))
+    return Job(
+        kind=JobKind.SOLVE,
+        build_id=0,
+        key=ask.key,
+        spec=ask.spec,
+        text=ask.text,
+        channels=plan.channels_of(ask.spec, namespace, settings.network),
+        platforms=plan.platforms_of(ask.spec, rules),
+        folders=folders,
+        network=settings.network,
+        pip=namespace.pip,
+        solve=namespace.solve,
+        lock_text=ask.lock_text,
+        previous_lock_text=previous,
+        allowed_channels=_allowed(namespace, settings),
+        memory=namespace.limits.memory,
+    )
+
+
+def _allowed(namespace: NamespaceSettings, settings: Settings) -> tuple[str, ...]:
+    return policy.allowed_urls(
+        default=namespace.channels,
+        allowed=namespace.allowed_channels,
+        alias=settings.network.alias,
+    )
+
+
+def _unheard(_: Progress | None, __: tuple[Phase, ...]) -> BuildState | None:
+    return None

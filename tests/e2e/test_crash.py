@@ -1,0 +1,140 @@
+"""kill -9 at every state of a build and every step of publishing, and again while recovering."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pytest
+from repos import GitRepo
+from running import Running, text
+from waiting import wait_for
+
+from envwatch.model import RUNNING, BuildState
+from envwatch.worker.publish import Step
+
+FILE = "demo/environment.yml"
+# what a build that has a pip section goes through, and what every publication does
+STATES = [s.value for s in RUNNING if s is not BuildState.PIP]
+STEPS = [s.value for s in Step if s is not Step.RECOVERING]
+RECOVERY_POINTS = 6
+
+
+def version(link: Path) -> str:
+    return (link / "share/tiny/version").read_text()
+
+
+def nothing_is_left(running: Running) -> bool:
+    """The store holds what the catalog says, and no half-made thing."""
+    kept = {g.prefix for g in running.generations() if g.pruned_at is None}
+    return (
+        set(running.store.prefixes()) == kept
+        and not list((running.root / "tmp").iterdir())
+        and not [p for p in (running.root / "envs/analyst").iterdir() if p.name.startswith(".")]
+        and all(b.state.over for b in running.builds())
+    )
+
+
+def check_promises(running: Running) -> None:
+    """After a restart the newest commit is live once, whole, and everything else is swept."""
+    final = wait_for(partial(settled_at, running, "2.0"), 60, running.log.read_text()[-3000:])
+    assert final == 2, "exactly one more generation"
+    wait_for(lambda: nothing_is_left(running), 20, str(list(running.root.glob("*/*"))))
+    wait_for((running.root / "artifacts/analyst/demo/2/SHA256SUMS").exists, 20)
+    assert running.stop() == 0
+
+
+def settled_at(running: Running, wanted: str) -> int | None:
+    if version(running.link()) != wanted or not all(b.state.over for b in running.builds()):
+        return None
+    return running.generations()[-1].number
+
+
+@pytest.fixture
+def serving(running: Running, repo: GitRepo) -> Running:
+    """A daemon that has published `tiny=1.0`, and was stopped with a newer commit waiting."""
+    running.start()
+    running.wait_current(1)
+    wait_for((running.root / "artifacts/analyst/demo/1/SHA256SUMS").exists)
+    assert running.stop() == 0
+    repo.commit({FILE: text("tiny=2.0")})
+    return running
+
+
+@pytest.mark.parametrize("point", [*STATES, *STEPS])
+def test_killed_at_a_point_it_goes_on(serving: Running, point: str) -> None:
+    serving.start(point, wait=False)
+    serving.wait_dead()
+    assert version(serving.link()) in ("1.0", "2.0"), "the link always leads to a whole prefix"
+    serving.start()
+    check_promises(serving)
+
+
+@pytest.mark.parametrize("point", [*STATES, *STEPS])
+def test_killed_again_at_each_point_of_recovery_it_goes_on(serving: Running, point: str) -> None:
+    serving.start(point, wait=False)
+    serving.wait_dead()
+    for number in range(RECOVERY_POINTS):
+        serving.start(f"recovery:{number}", wait=False)
+        if not died(serving):
+            break
+        assert version(serving.link()) in ("1.0", "2.0")
+    if serving.process is None:
+        serving.start()
+    check_promises(serving)
+
+
+def died(running: Running) -> bool:
+    """Did the trap spring, or was the recovery over before it?"""
+    process = running.process
+    assert process is not None
+
+    def decided() -> str:
+        if process.poll() is not None:
+            return "dead"
+        try:
+            return "alive" if running.get("/readyz")[0] == 200 else ""
+        except OSError:
+            return ""
+
+    if wait_for(decided, 60) == "dead":
+        running.wait_dead()
+        return True
+    return False
+
+
+def test_the_first_publication_of_all_survives_a_kill(running: Running) -> None:
+    running.start(Step.CATALOGUED.value, wait=False)
+    running.wait_dead()
+    assert not running.link().exists()
+    running.start()
+    running.wait_current(1)
+
+
+def test_a_killed_child_is_a_failed_build_that_is_tried_again(
+    make_running: Callable[..., Running], repo: GitRepo
+) -> None:
+    running = make_running({"name": "team", "git": str(repo.path), "namespace": "analyst"})
+    repo.commit({FILE: text("python", "rich")})
+    running.start()
+    child = wait_for(lambda: child_of(running), 60)
+    os.kill(child, 9)
+    failed = wait_for(lambda: [b for b in running.builds() if b.state is BuildState.FAILED], 30)
+    assert failed[0].failure is not None
+    assert "signal 9" in failed[0].failure.message
+    assert failed[0].retry_at is not None
+
+
+def child_of(running: Running) -> int | None:
+    """The process that builds: it holds the lock beside its record."""
+    for build in running.builds():
+        inode = running.store.record(build.id) / "lock"
+        if not build.state.running or not inode.exists():
+            continue
+        number = inode.stat().st_ino
+        for line in Path("/proc/locks").read_text().splitlines():
+            if line.split()[5].endswith(f":{number}") and "->" not in line:
+                return int(line.split()[4])
+    return None
