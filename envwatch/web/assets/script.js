@@ -1,0 +1,126 @@
+// Keeps an open page true: fetches it again now and then and takes over what changed, follows
+// logs, and says times as people do. Without it every page works; it only stands still.
+"use strict";
+
+const LONGEST = 60000;
+
+// ------------------------------------------------------------ times
+
+const ago = (seconds) => {
+  for (const [length, unit] of [[86400 * 365, "y"], [86400, "d"], [3600, "h"], [60, "min"]]) {
+    if (seconds >= length) return `${Math.floor(seconds / length)} ${unit} ago`;
+  }
+  return "now";
+};
+
+const clock = (seconds) => {
+  const parts = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, seconds % 60];
+  if (!parts[0]) parts.shift();
+  return parts.map((n, i) => (i ? String(n).padStart(2, "0") : n)).join(":");
+};
+
+function tell(root) {
+  for (const time of root.querySelectorAll("time[data-ago], time[data-elapsed]")) {
+    const seconds = Math.max(0, Math.floor((Date.now() - Date.parse(time.dateTime)) / 1000));
+    const text = "elapsed" in time.dataset ? clock(seconds) : ago(seconds);
+    if (time.textContent !== text) time.textContent = text;
+  }
+}
+
+// ------------------------------------------------------------ the page
+
+let tag = "";
+const shown = new WeakMap();
+
+// A region is replaced only where it differs, and never under somebody's cursor or selection.
+function adopt(fresh) {
+  tell(fresh);
+  for (const next of fresh.querySelectorAll("[data-live][id]")) {
+    const old = document.getElementById(next.id);
+    if (!old || shown.get(old) === next.innerHTML) continue;
+    if (old.contains(document.activeElement) && document.activeElement !== document.body) continue;
+    const selection = document.getSelection();
+    if (!selection.isCollapsed && old.contains(selection.anchorNode)) continue;
+    const open = [...old.querySelectorAll("details")].map((d) => d.open);
+    shown.set(old, next.innerHTML);
+    old.replaceChildren(...document.adoptNode(next).childNodes);
+    old.querySelectorAll("details").forEach((d, i) => { d.open = open[i] ?? d.open; });
+  }
+  document.title = fresh.title;
+  document.body.dataset.poll = fresh.body.dataset.poll;
+}
+
+async function look() {
+  const url = new URL(location.href);
+  url.hash = "";
+  if (document.getElementById("log")) url.searchParams.set("log", "no");
+  const headers = tag ? { "If-None-Match": tag } : {};
+  const answer = await fetch(url, { headers, cache: "no-store" });
+  if (answer.status === 304) return;
+  if (!answer.ok) throw new Error(answer.statusText);
+  adopt(new DOMParser().parseFromString(await answer.text(), "text/html"));
+  tag = answer.headers.get("ETag") ?? "";
+}
+
+// ------------------------------------------------------------ the log
+
+const MOST = 400000;
+
+async function follow(log) {
+  const box = document.querySelector(".follow");
+  const answer = await fetch(`${log.dataset.follow}?offset=${log.dataset.offset}`);
+  if (!answer.ok) throw new Error(answer.statusText);
+  const piece = await answer.json();
+  log.dataset.offset = piece.next;
+  if (piece.text) {
+    log.append(piece.text);
+    if (log.textContent.length > MOST) log.textContent = log.textContent.slice(-MOST / 2);
+    if (box.querySelector("input").checked) log.scrollTop = log.scrollHeight;
+  }
+  return piece.over;
+}
+
+// ------------------------------------------------------------ repeating
+
+// Again and again while the page is seen; slower and slower while it fails.
+function repeat(work, seconds) {
+  let wait = 0;
+  const again = async () => {
+    if (!document.hidden) {
+      try {
+        if (await work()) return;
+        wait = 0;
+      } catch {
+        wait = Math.min(LONGEST, (wait || 1000) * 2);
+      }
+    }
+    setTimeout(again, Math.max(wait, seconds() * 1000));
+  };
+  setTimeout(again, seconds() * 1000);
+}
+
+tell(document);
+setInterval(() => tell(document), 1000);
+for (const region of document.querySelectorAll("[data-live][id]")) {
+  shown.set(region, region.innerHTML);
+}
+if (document.body.dataset.poll) repeat(look, () => Number(document.body.dataset.poll));
+
+// A file in the making: its address is asked for its headers alone until it is there.
+async function ready() {
+  const answer = await fetch(location.href, { method: "HEAD", cache: "no-store" });
+  if (answer.status === 202) return false;
+  location.reload();
+  return true;
+}
+
+if (document.body.dataset.await) repeat(ready, () => Number(document.body.dataset.await));
+
+const log = document.getElementById("log");
+if (log) {
+  log.scrollTop = log.scrollHeight;
+  if (log.dataset.follow) {
+    document.querySelector(".follow").hidden = false;
+    repeat(() => follow(log), () => 1);
+  }
+}

@@ -1,0 +1,68 @@
+"""What the pages are handed: they reach for nothing themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import cast
+
+from flask import current_app
+
+from envwatch.catalog import Catalog
+from envwatch.model import EnvKey
+from envwatch.settings import Settings
+from envwatch.storage import Storage
+from envwatch.web.cache import Cache
+
+NAME = "envwatch"
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """`alive` is what a watchdog asks, `ready` what a load balancer asks; why not, in words."""
+
+    alive: bool
+    ready: bool
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """`log_path` is where the log of a build lies, `ask_archive` has an archive made."""
+
+    catalog: Catalog
+    settings: Settings
+    storage: Storage
+    log_path: Callable[[int], Path]
+    health: Callable[[], Health]
+    ask_archive: Callable[[EnvKey, int], object]
+    started_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What one app keeps: its context, its files and the answers it remembers."""
+
+    context: Context
+    cache: Cache
+    assets: tuple[Asset, ...]
+
+    def asset(self, name: str) -> Asset:
+        return next(a for a in self.assets if a.name == name)
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """A file that belongs to the pages; `tag` changes with its content."""
+
+    name: str
+    media_type: str
+    body: bytes
+    tag: str
+
+
+def site() -> Site:
+    """The site of the app that answers now."""
+    return cast("Site", current_app.extensions[NAME])

@@ -1,0 +1,62 @@
+"""Errors as pages, or as JSON where data was asked for."""
+
+from __future__ import annotations
+
+import logging
+from http import HTTPStatus
+
+from flask import Flask, Response, jsonify, render_template, request
+from werkzeug.exceptions import HTTPException
+
+from envwatch.errors import Conflict, EnvwatchError, Forbidden, NotFound, StorageError
+
+logger = logging.getLogger(__name__)
+
+_STATUS = (
+    (NotFound, HTTPStatus.NOT_FOUND),
+    (Forbidden, HTTPStatus.FORBIDDEN),
+    (Conflict, HTTPStatus.CONFLICT),
+    (StorageError, HTTPStatus.SERVICE_UNAVAILABLE),
+)
+
+
+def add_faults(app: Flask) -> None:
+    app.register_error_handler(EnvwatchError, _ours)
+    app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(Exception, _unexpected)
+
+
+def _ours(error: EnvwatchError) -> Response:
+    status = next((s for kind, s in _STATUS if isinstance(error, kind)), None)
+    if status is None:
+        return _unexpected(error)
+    return _answer(status, error.message, error.hint)
+
+
+def _http(error: HTTPException) -> Response:
+    status = HTTPStatus(error.code or 500)
+    response = _answer(status, f"`{request.path}`: {status.phrase.lower()}", "")
+    kept = ("Allow", "Content-Range", "Retry-After")
+    response.headers.extend([(k, v) for k, v in error.get_headers() if k in kept])
+    return response
+
+
+def _unexpected(error: Exception) -> Response:
+    logger.error("%s %s failed", request.method, request.path, exc_info=error)
+    return _answer(
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+        "this page could not be made",
+        "the log of the daemon says why; everything else goes on",
+    )
+
+
+def _answer(status: HTTPStatus, message: str, hint: str) -> Response:
+    if request.path.endswith(".json"):
+        response = jsonify(status=status.value, title=status.phrase, detail=message, hint=hint)
+    else:
+        response = Response(
+            render_template("error.html", status=status, message=message, hint=hint)
+        )
+    response.status_code = status.value
+    response.headers["Cache-Control"] = "no-store"
+    return response

@@ -1,0 +1,164 @@
+"""The pages: read, render. Every list is reachable page by page."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, Response, redirect, url_for
+from pydantic import TypeAdapter
+
+from envwatch.errors import NotFound
+from envwatch.model import RUNNING, BuildState, EnvKey
+from envwatch.views import environments, lists
+from envwatch.views import pages as views
+from envwatch.views.values import (
+    BuildList,
+    BuildPage,
+    DiffPage,
+    EnvironmentPage,
+    Listing,
+    PackageUses,
+    SourcePage,
+    SourceRow,
+)
+from envwatch.web import logfile, parts
+from envwatch.web.answers import Form, number, show, word
+from envwatch.web.context import site
+
+pages = Blueprint("pages", __name__)
+PAGE: dict[str, Any] = {"form": Form.PAGE.value}
+DATA: dict[str, Any] = {"form": Form.DATA.value}
+LISTING = TypeAdapter(Listing)
+ENVIRONMENT = TypeAdapter(EnvironmentPage)
+BUILD = TypeAdapter(BuildPage)
+DIFF = TypeAdapter(DiffPage)
+SOURCES = TypeAdapter(tuple[SourceRow, ...])
+SOURCE = TypeAdapter(SourcePage)
+BUILDS = TypeAdapter(BuildList)
+USES = TypeAdapter(PackageUses)
+
+
+@pages.get("/", defaults=PAGE)
+@pages.get("/index.json", defaults=DATA)
+def home(form: str) -> Response:
+    return _listing(form, "")
+
+
+@pages.get("/<namespace>/", defaults=PAGE)
+@pages.get("/<namespace>/index.json", defaults=DATA)
+def namespace(form: str, namespace: str) -> Response:
+    context = site().context
+    declared = any(n.name == namespace for n in context.settings.namespaces)
+    if not declared and not environments.has_namespace(context.catalog.database, namespace):
+        raise NotFound(f"there is no namespace `{namespace}`")
+    return _listing(form, namespace)
+
+
+def _listing(form: str, namespace: str) -> Response:
+    database = site().context.catalog.database
+
+    def read() -> Listing:
+        return environments.listing(
+            database,
+            namespace=namespace,
+            search=word("q"),
+            state=word("state"),
+            retired=word("retired") == "yes",
+            page=number(),
+        )
+
+    return show(form, "home.html", read, LISTING, extra=lambda _: parts.of_listing(namespace))
+
+
+@pages.get("/<namespace>/<name>/", defaults=PAGE)
+@pages.get("/<namespace>/<name>/index.json", defaults=DATA)
+def environment(form: str, namespace: str, name: str) -> Response:
+    catalog, key = site().context.catalog, EnvKey(namespace, name)
+    return show(
+        form,
+        "environment.html",
+        lambda: views.environment(catalog, key, page=number()),
+        ENVIRONMENT,
+        extra=parts.of_environment,
+    )
+
+
+@pages.get("/<namespace>/<name>/builds/<int:build_id>", defaults=PAGE)
+@pages.get("/<namespace>/<name>/builds/<int:build_id>.json", defaults=DATA)
+def build(form: str, namespace: str, name: str, build_id: int) -> Response:
+    catalog, key = site().context.catalog, EnvKey(namespace, name)
+    log = site().context.log_path(build_id)
+    depends = 0 if word("log") == "no" else logfile.size(log)
+
+    def read() -> BuildPage:
+        found = views.build(catalog, build_id)
+        if found.build.key != key:
+            raise NotFound(f"{key}: there is no build `{build_id}`")
+        return found
+
+    return show(form, "build.html", read, BUILD, depends=depends, extra=parts.of_build)
+
+
+@pages.get("/<namespace>/<name>/<int:generation>/")
+def generation(namespace: str, name: str, generation: int) -> Any:
+    """A generation is shown by the page of the build that made it."""
+    catalog, key = site().context.catalog, EnvKey(namespace, name)
+    found = catalog.generations.get(key, generation)
+    return redirect(
+        url_for(".build", **PAGE, namespace=namespace, name=name, build_id=found.build_id)
+    )
+
+
+@pages.get("/<namespace>/<name>/diff/<int:old>..<int:new>", defaults=PAGE)
+@pages.get("/<namespace>/<name>/diff/<int:old>..<int:new>.json", defaults=DATA)
+def diff(form: str, namespace: str, name: str, old: int, new: int) -> Response:
+    catalog, key = site().context.catalog, EnvKey(namespace, name)
+    return show(form, "diff.html", lambda: views.compare(catalog, key, old, new), DIFF)
+
+
+@pages.get("/<namespace>/<name>/diff")
+def choose_diff(namespace: str, name: str) -> Any:
+    """Where the form of a comparison leads: the two numbers chosen in it."""
+    old, new = number("old"), number("new")
+    return redirect(url_for(".diff", **PAGE, namespace=namespace, name=name, old=old, new=new))
+
+
+@pages.get("/builds", defaults=PAGE)
+@pages.get("/builds.json", defaults=DATA)
+def builds(form: str) -> Response:
+    catalog, state = site().context.catalog, word("state")
+    one = (BuildState(state),) if state in tuple(BuildState) else ()
+    states = RUNNING if state == "running" else one
+
+    def read() -> BuildList:
+        return lists.recent_builds(
+            catalog, states=states, namespace=word("namespace"), page=number()
+        )
+
+    query = {k: word(k) or None for k in ("state", "namespace")}
+    return show(form, "builds.html", read, BUILDS, extra=lambda _: {"query": query})
+
+
+@pages.get("/sources", defaults=PAGE)
+@pages.get("/sources.json", defaults=DATA)
+def sources(form: str) -> Response:
+    catalog = site().context.catalog
+    return show(form, "sources.html", lambda: views.sources(catalog), SOURCES)
+
+
+@pages.get("/source", defaults=PAGE)
+@pages.get("/source.json", defaults=DATA)
+def source(form: str) -> Response:
+    catalog = site().context.catalog
+    return show(
+        form, "source.html", lambda: views.source(catalog, word("name"), page=number()), SOURCE
+    )
+
+
+@pages.get("/packages", defaults=PAGE)
+@pages.get("/packages.json", defaults=DATA)
+def packages(form: str) -> Response:
+    catalog, name = site().context.catalog, word("name").lower()
+    return show(
+        form, "packages.html", lambda: lists.package_uses(catalog, name, page=number()), USES
+    )
