@@ -1,0 +1,6 @@
+"""`python -m envwatch`."""
+
+from envwatch.cli import main
+
+if __name__ == "__main__":
+    main()

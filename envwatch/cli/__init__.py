@@ -1,0 +1,89 @@
+"""The command line: `main`, the global options, and the commands by name.
+
+A command's module is imported when the command is used: `envwatch --help` stays fast.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from envwatch.cli.context import Options
+from envwatch.cli.lazy import LazyGroup, placeholders
+from envwatch.errors import ConfigError, EnvwatchError
+
+EXIT_FAILED = 1
+EXIT_CONFIG = 78  # EX_CONFIG of sysexits.h: systemd is told not to restart on it
+
+COMMANDS = (
+    ("demo", "envwatch.cli.demo", "Try envwatch on a throw-away root, repository and channel."),
+    ("run", "envwatch.cli.run", "Run the daemon in the foreground."),
+    ("once", "envwatch.cli.once", "Look at every source, build what is asked for, and end."),
+    ("plan", "envwatch.cli.plan", "Say what would change, touching nothing."),
+    ("env", "envwatch.cli.env", "Environments: look at them, hold, rebuild, use them."),
+    ("build", "envwatch.cli.build", "Builds: their list, their logs, cancel one."),
+    ("source", "envwatch.cli.source", "Sources: their list, look at them now."),
+    ("client", "envwatch.cli.client", "What people need so that their programs see everything."),
+    ("check", "envwatch.cli.check", "Check environment files: for editors, hooks and CI."),
+    ("config", "envwatch.cli.config", "Check and show the config."),
+    ("doctor", "envwatch.cli.doctor", "Say what is wrong with this machine, and how to fix it."),
+    ("verify", "envwatch.cli.keeping:verify", "Compare published files with their records."),
+    ("repair", "envwatch.cli.keeping:repair", "Build anew what was found damaged."),
+    ("gc", "envwatch.cli.keeping:gc", "Delete what retention does not keep."),
+    ("rebuild-index", "envwatch.cli.keeping:rebuild_index", "Make the catalog again from disk."),
+)
+
+
+@click.group(
+    cls=LazyGroup,
+    commands=placeholders(COMMANDS),
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.option(
+    "-c",
+    "--config",
+    type=click.Path(path_type=Path),
+    envvar="ENVWATCH_CONFIG",
+    help="The config file. Not given: ./envwatch.yaml, the user's, /etc/envwatch/config.yaml.",
+)
+@click.option(
+    "--root",
+    type=click.Path(path_type=Path),
+    envvar="ENVWATCH_ROOT",
+    help="The folder that holds everything, instead of the one in the config.",
+)
+@click.version_option(package_name="envwatch", message="envwatch %(version)s")
+@click.pass_context
+def command(ctx: click.Context, config: Path | None, root: Path | None) -> None:
+    """GitOps for conda environments: commit an environment.yml, and it is live."""
+    ctx.obj = Options(config, root)
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Run one command and exit: 0 done, 1 failed, 2 wrong usage, 78 bad config."""
+    try:
+        command.main(args, prog_name="envwatch")
+    except EnvwatchError as e:
+        if os.environ.get("ENVWATCH_DEBUG"):
+            raise
+        sys.exit(_told(e))
+    except Exception as e:
+        if os.environ.get("ENVWATCH_DEBUG"):
+            raise
+        click.echo(f"error: {type(e).__name__}: {e}", err=True)
+        click.echo("hint: a fault in envwatch; ENVWATCH_DEBUG=1 shows where", err=True)
+        sys.exit(EXIT_FAILED)
+
+
+def _told(error: EnvwatchError) -> int:
+    """Say it as a person reads it; the exit status."""
+    # lines of a config start with their place: the same in a terminal, an editor and CI
+    lines = error.message.splitlines()
+    click.echo("\n".join(lines) if len(lines) > 1 else f"error: {error.message}", err=True)
+    if error.hint:
+        click.echo(f"hint: {error.hint}", err=True)
+    return EXIT_CONFIG if isinstance(error, ConfigError) else EXIT_FAILED
