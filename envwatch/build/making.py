@@ -1,0 +1,235 @@
+"""The way of one build: lock → prefix → pip → checks, each a phase that people see."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from envwatch import fetch, install, lockfile
+from envwatch.build.report import Report
+from envwatch.errors import LockError, PipError
+from envwatch.model import (
+    ArtifactKind,
+    BuildState,
+    Job,
+    Level,
+    Lock,
+    LockedPackage,
+    Manager,
+    Message,
+    Result,
+)
+from envwatch.solvers import Request, open_solver
+
+logger = logging.getLogger(__name__)
+
+INSTALL_VERSION = 1  # grows when the same lock begins to give other files
+
+
+def make(job: Job, report: Report) -> Result:
+    """Build the environment of a job. Raises BuildError, LockError."""
+    with report.phase(BuildState.SOLVING, "which packages"):
+        found = find_lock(job, report)
+    reused = _known_prefix(job, found.lock) if found.complete else None
+    if reused is not None:
+        logger.info("prefix %s holds exactly these packages: nothing to install", reused)
+        return _finish(job, report, found, reused, reused_prefix=True)
+    lock = _install(job, report, found)
+    return _finish(job, report, replace(found, lock=lock, complete=True), job.folders.prefix)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A lock and where it comes from; `complete` is false while its pip part is open.
+
+    `text` is the lock as it lay beside the file, to be kept as it is.
+    """
+
+    lock: Lock
+    complete: bool
+    solved: bool
+    text: str = ""
+
+
+def find_lock(job: Job, report: Report) -> Found:
+    """The lock that is known, the one beside the file if it matches, or a new one."""
+    if job.lock_text and job.lock_is_known:
+        logger.info("the lock is known: nothing to solve")
+        return Found(lockfile.read(job.lock_text), complete=True, solved=False, text=job.lock_text)
+    beside = _beside(job, report)
+    if beside is not None:
+        return beside
+    return _solve(job)
+
+
+def _beside(job: Job, report: Report) -> Found | None:
+    host = job.platforms[0]
+    if not job.lock_text:
+        return None
+    if not lockfile.matches(job.lock_text, job.text, host):
+        text = "the lock beside it was made for another state of this file: it is not used"
+        hint = "run `conda-lock` again and commit the lock"
+        report.tell([Message(Level.WARNING, text, job.spec.path, hint=hint)])
+        return None
+    lock = lockfile.read(job.lock_text)
+    if not lock.on(host):
+        raise LockError(f"the lock beside it has no packages for {host}")
+    lockfile.check_origin(lock, job.allowed_channels or job.channels)
+    logger.info("the lock beside the file matches it: nothing to solve")
+    pip_open = bool(job.spec.pip) and not lock.on(host, Manager.PIP)
+    if pip_open:
+        raise LockError(
+            f"the lock beside it holds no pip packages for {host}, and the file asks for some",
+            hint="run `conda-lock` again and commit the lock",
+        )
+    return Found(lock, complete=True, solved=False, text=job.lock_text)
+
+
+def _solve(job: Job) -> Found:
+    solver = open_solver(job.solve.solver)
+    lock = solver.solve(
+        Request(
+            spec=job.spec,
+            channels=job.channels,
+            platforms=job.platforms,
+            repodata=job.folders.repodata,
+            tmp=job.folders.tmp,
+            options=job.solve,
+            network=job.network,
+            previous=_previous(job),
+            fresh=job.fresh,
+            allowed=job.allowed_channels,
+        )
+    )
+    lock = lockfile.mark_requested(lock, job.spec)
+    return Found(lock, complete=not job.spec.pip, solved=True)
+
+
+def _previous(job: Job) -> Lock | None:
+    """The lock to keep to, unless the channels are others now: their order decides afresh."""
+    if not job.previous_lock_text:
+        return None
+    previous = lockfile.read(job.previous_lock_text)
+    same = [c.rstrip("/") for c in previous.channels] == [c.rstrip("/") for c in job.channels]
+    return previous if same else None
+
+
+# ---------------------------------------------------------------- installing
+
+
+def _install(job: Job, report: Report, found: Found) -> Lock:
+    host, folders = job.platforms[0], job.folders
+    conda = found.lock.on(host, Manager.CONDA)
+    with report.phase(BuildState.DOWNLOADING, f"{len(conda)} conda packages"):
+        report.tell(
+            fetch.fetch(
+                conda,
+                pkgs=folders.pkgs,
+                network=job.network,
+                report=report,
+                link_scripts=job.install.link_scripts,
+            )
+        )
+    with report.phase(BuildState.LINKING, f"{len(conda)} packages into {folders.prefix}"):
+        report.tell(install.install_conda(conda, job, report))
+    lock = found.lock
+    if job.spec.pip or lock.on(host, Manager.PIP):
+        with report.phase(BuildState.PIP, f"{len(job.spec.pip)} requirements"):
+            lock = _pip(job, found, report)
+    return lock
+
+
+def _pip(job: Job, found: Found, report: Report) -> Lock:
+    host = job.platforms[0]
+    packages = found.lock.on(host, Manager.PIP)
+    if not found.complete:
+        packages = install.resolve_pip(job)
+    if not packages and job.spec.pip:
+        raise PipError("nothing was found for the `pip:` section")
+    report.tell(install.install_pip(packages, job, report))
+    if found.complete:
+        return found.lock
+    others = [p for p in job.platforms if p != host]
+    if others:
+        text = f"pip not locked for {', '.join(others)}"
+        report.tell([Message(Level.NOTE, text, job.spec.path)])
+    merged = replace(
+        found.lock, packages=(*found.lock.packages, *packages), pip_platforms=(host,)
+    )
+    return lockfile.mark_requested(merged, job.spec)
+
+
+# ---------------------------------------------------------------- finishing
+
+
+def _finish(
+    job: Job, report: Report, found: Found, prefix: Path, *, reused_prefix: bool = False
+) -> Result:
+    """Check the prefix, write the files that are offered, sync everything to disk."""
+    host = job.platforms[0]
+    with report.phase(BuildState.CHECKING, "every file against its package"):
+        packages = found.lock.on(host)
+        facts = install.facts(prefix) if reused_prefix else install.conclude(prefix, packages)
+        write_files(job, found)
+        if job.install.sync:
+            fetch.sync(job.folders.record)
+    return Result(
+        build_id=job.build_id,
+        prefix=prefix,
+        prefix_digest=prefix_digest(job, found.lock),
+        lock_digest=lockfile.digest(found.lock, host),
+        reused=reused_prefix,
+        solved=found.solved,
+        packages=lockfile.packages(found.lock, host),
+        size=facts.size,
+        own_size=0 if reused_prefix else facts.own_size,
+        files=facts.files,
+        phases=report.finish(),
+        kernels=facts.kernels,
+        messages=report.messages,
+        python=_python(found.lock.on(host, Manager.CONDA)),
+    )
+
+
+def write_files(job: Job, found: Found) -> None:
+    """The files that are offered with the generation, beside the record."""
+    host, folder = job.platforms[0], job.folders.record
+    lock = found.lock
+    (folder / ArtifactKind.SPEC).write_text(job.text)
+    if found.text:
+        (folder / ArtifactKind.LOCK).write_text(found.text)
+    else:
+        lockfile.write(lock, job.spec, text=job.text, path=folder / ArtifactKind.LOCK)
+    header = (f"{job.key} by envwatch, build {job.build_id}",)
+    (folder / ArtifactKind.EXPLICIT).write_text(lockfile.explicit(lock, host, header=header))
+    pinned = lockfile.pinned(job.spec, lock, host, name=job.key.label)
+    (folder / ArtifactKind.PINNED).write_text(pinned)
+    listed = lockfile.as_json(lockfile.packages(lock, host))
+    (folder / ArtifactKind.PACKAGES).write_text(listed)
+
+
+def prefix_digest(job: Job, lock: Lock) -> str:
+    """Names everything that is written into the prefix, its conda-meta included."""
+    host = job.platforms[0]
+    identity = [
+        INSTALL_VERSION,
+        lockfile.digest(lock, host),
+        str(job.key),
+        sorted(job.spec.variables),
+        job.install.link_scripts,
+        job.install.compile,
+        job.install.frozen_message,
+    ]
+    return hashlib.sha256(json.dumps(identity).encode()).hexdigest()
+
+
+def _known_prefix(job: Job, lock: Lock) -> Path | None:
+    known = dict(job.known_prefixes).get(prefix_digest(job, lock))
+    return Path(known) if known and Path(known).is_dir() else None
+
+
+def _python(packages: tuple[LockedPackage, ...]) -> str:
+    return next((p.version for p in packages if p.name == "python"), "")

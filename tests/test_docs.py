@@ -1,0 +1,72 @@
+"""What the README shows is true: its yaml parses, its commands and links exist."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+
+from envwatch import config, spec
+from envwatch.cli import command as envwatch
+
+TOP = Path(__file__).parent.parent
+README = (TOP / "README.md").read_text()
+PAGES = sorted(p for p in TOP.glob("*.md")) + sorted((TOP / "docs").glob("*.md"))
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def test_the_environment_of_the_readme_is_understood() -> None:
+    parsed = spec.parse(blocks("yaml")[0].encode(), path="demo/environment.yml")
+    assert parsed is not None
+    assert parsed.name == "demo"
+    assert parsed.messages == ()
+
+
+def test_the_config_of_the_readme_loads(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(blocks("yaml")[1].replace("/srv/envwatch", str(tmp_path / "root")))
+    assert [s.name for s in config.load(path).sources] == ["team", "local"]
+
+
+def test_the_first_two_commands_are_one_line_each() -> None:
+    commands = [b.strip() for b in blocks("sh")[:2]]
+    assert all("\n" not in c for c in commands)
+    assert commands[0].endswith(".venv/bin/envwatch demo")
+    assert commands[1].endswith(".venv/bin/pytest")
+
+
+def used(text: str) -> set[tuple[str, ...]]:
+    """The commands of envwatch that a page names, without their arguments."""
+    found = re.findall(r"(?<![\w/.-])envwatch ((?:[a-z][a-z-]+ ?)+)", text)
+    return {tuple(shlex.split(f)[:2]) for f in found}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_every_command_that_a_page_names_exists(page: Path) -> None:
+    code = " | ".join(re.findall(r"`([^`\n]+)`", page.read_text()))
+    code += " ".join(re.findall(r"```sh\n(.*?)```", page.read_text(), re.DOTALL))
+    for words in used(code):
+        node: click.Command | None = envwatch
+        for word in words:
+            if not isinstance(node, click.Group):
+                break
+            node = node.get_command(click.Context(node), word)
+            assert node is not None, f"{page.name}: envwatch {' '.join(words)}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_every_link_of_a_page_leads_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
+        assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_every_promise_of_the_contract_is_numbered_in_the_readme() -> None:
+    assert re.findall(r"^(\d)\. ", README.partition("## The contract")[2], re.MULTILINE) == list(
+        "123456789"
+    )
