@@ -125,9 +125,7 @@ def _failed(job: Job, report: Report, error: EnvwatchError) -> Result:
         line=line,
         column=column,
     )
-    return Result(
-        job.build_id, failure=failure, phases=report.finish(), messages=report.messages
-    )
+    return Result(job.build_id, failure=failure, phases=report.finish(), messages=report.messages)
 
 
 def _flush() -> None:

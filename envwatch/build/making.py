@@ -156,9 +156,7 @@ def _pip(job: Job, found: Found, report: Report) -> Lock:
     if others:
         text = f"pip not locked for {', '.join(others)}"
         report.tell([Message(Level.NOTE, text, job.spec.path)])
-    merged = replace(
-        found.lock, packages=(*found.lock.packages, *packages), pip_platforms=(host,)
-    )
+    merged = replace(found.lock, packages=(*found.lock.packages, *packages), pip_platforms=(host,))
     return lockfile.mark_requested(merged, job.spec)
 
 
