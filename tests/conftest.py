@@ -5,14 +5,13 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from repos import GitRepo, make_repo
+from running_channel import run_channel
 
 if TYPE_CHECKING:
     from envwatch.channel import Package
@@ -82,12 +81,6 @@ def _shared(factory: pytest.TempPathFactory, name: str, *options: str) -> Path:
             run_channel(making, *options)
             making.rename(made)
     return made
-
-
-def run_channel(folder: Path, *options: str) -> None:
-    command = (sys.executable, "-m", "envwatch.channel", str(folder), *options)
-    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
 
 
 @pytest.fixture

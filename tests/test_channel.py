@@ -18,8 +18,8 @@ from pathlib import Path
 
 import pytest
 import zstandard
-from conftest import run_channel
 from rattling import install_with_rattler, solved
+from running_channel import run_channel
 
 from envwatch.channel.archive import PLACEHOLDER, File, Package, write
 from envwatch.channel.elf import trim

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import run_channel
+from running_channel import run_channel
 
 from envwatch.channel.distribution import conda_name, find, installed
 from envwatch.errors import Conflict

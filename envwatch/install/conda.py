@@ -101,7 +101,10 @@ def _filled(package: LockedPackage, pkgs: Path) -> LockedPackage:
         build=package.build or index["build"],
         build_number=package.build_number or index.get("build_number") or 0,
         subdir=package.subdir or index.get("subdir") or "noarch",
-        noarch=package.noarch or (noarch if isinstance(noarch, str) else ""),
+        # a lock of somebody else's says neither for certain, and may guess
+        noarch=noarch if isinstance(noarch, str) else package.noarch,
+        python_site_packages_path=index.get("python_site_packages_path")
+        or package.python_site_packages_path,
         depends=package.depends or tuple(index.get("depends") or ()),
         constrains=package.constrains or tuple(index.get("constrains") or ()),
         license=package.license or index.get("license") or "",

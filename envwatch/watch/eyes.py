@@ -35,7 +35,7 @@ from envwatch.watch.dirty import Mark
 logger = logging.getLogger(__name__)
 
 # A ref changes by one rename, so a repository needs no time to come to rest.
-_QUIET_GIT = 0.1
+_QUIET_GIT = 0.02
 _EVENTS: list[type[FileSystemEvent]] = [
     FileCreatedEvent,
     FileModifiedEvent,
