@@ -34,8 +34,10 @@ logger = logging.getLogger(__name__)
 
 LATE = 120.0  # seconds without a beat after which a thread counts as stuck
 IDLE = 0.5  # seconds between two looks of the thread for chores
-TURN = 0.25  # seconds between two looks of the reconciler at whether to stop
+TURN = 5.0  # seconds after which the reconciler shows that it is alive
 DRAIN = 10.0  # seconds that builds get to end when the daemon stops
+
+NOBODY = ""  # no source is called so: it only wakes the reconciler
 
 LoadSettings = Callable[[], Settings]
 
@@ -174,7 +176,7 @@ class Daemon:
             if not unseen:
                 self._first_pass.set()
             name = dirty.take(TURN)
-            if name is None:
+            if name is None or name == NOBODY:
                 continue
             dirty.done(name, error=self._look(name))
             unseen.discard(name)
@@ -191,10 +193,14 @@ class Daemon:
         return False
 
     def _do_chores(self) -> None:
+        seen = 0
         while not self._stop.is_set():
+            version = self._parts.catalog.database.version
             try:
-                if chores.make_next_archive(self._parts.worker):
+                # asked again only after a write: an idle daemon asks nothing
+                if version != seen and chores.make_next_archive(self._parts.worker):
                     continue
+                seen = version
                 name = self._chores.get(timeout=IDLE)
             except queue.Empty:
                 continue
@@ -239,6 +245,7 @@ class Daemon:
         logger.info("stopping")
         self._stop.set()
         self._parts.catalog.database.wake()
+        self._parts.dirty.mark(NOBODY)
         for server in servers:
             server.stop()
         self._watcher.stop()
