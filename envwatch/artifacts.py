@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from envwatch.catalog.records import ArtifactRecord
-from envwatch.errors import Conflict, NotFound
-from envwatch.model import ArchiveState, ArtifactKind, EnvKey
+from envwatch.model import ArtifactKind, EnvKey
 from envwatch.storage import Storage
 
 FROM_RECORD = (
@@ -36,14 +35,6 @@ _MEDIA_TYPES = {
     ArtifactKind.TAR_ZST: "application/zstd",
     ArtifactKind.TAR_GZ: "application/gzip",
     ArtifactKind.SUMS: _TEXT,
-}
-_NEXT = {
-    ArchiveState.NONE: (ArchiveState.QUEUED,),
-    ArchiveState.QUEUED: (ArchiveState.MAKING, ArchiveState.NONE),
-    # back in the queue: the daemon that made it was stopped
-    ArchiveState.MAKING: (ArchiveState.READY, ArchiveState.FAILED, ArchiveState.QUEUED),
-    ArchiveState.READY: (ArchiveState.NONE,),
-    ArchiveState.FAILED: (ArchiveState.QUEUED,),
 }
 
 
@@ -94,12 +85,6 @@ def kept(key: EnvKey, number: int, storage: Storage) -> tuple[ArtifactRecord, ..
     return tuple(_read(kind, place, storage) for kind, place in places if storage.exists(place))
 
 
-def remove(artifacts: Iterable[ArtifactRecord], storage: Storage) -> None:
-    """Take the files out of the storage; those gone already are no error."""
-    for artifact in artifacts:
-        storage.delete(artifact.key)
-
-
 def sums_text(artifacts: Iterable[ArtifactRecord], key: EnvKey, number: int) -> str:
     """For `sha256sum --check` beside the files as they are downloaded."""
     lines = sorted(f"{a.sha256}  {file_name(a.kind, key, number)}\n" for a in artifacts)
@@ -136,24 +121,6 @@ def _keep_sums(
         path = Path(folder) / ArtifactKind.SUMS
         path.write_text(sums_text(made, key, number))
         return _keep(path, ArtifactKind.SUMS, key, number, storage)
-
-
-# ---------------------------------------------------------------- archives
-
-
-def archive_kind(archive: str) -> ArtifactKind:
-    """`tar.zst` → the artifact of that format."""
-    for kind in ARCHIVES:
-        if kind == f"environment.{archive}":
-            return kind
-    raise NotFound(f"there is no archive format `{archive}`", hint="use tar.zst or tar.gz")
-
-
-def check_step(state: ArchiveState, to: ArchiveState) -> ArchiveState:
-    """`to`, where an archive may come to it from `state`."""
-    if to not in _NEXT[state]:
-        raise Conflict(f"an archive that is `{state}` cannot become `{to}`")
-    return to
 
 
 # ---------------------------------------------------------------- for people

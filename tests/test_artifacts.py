@@ -10,19 +10,14 @@ from pathlib import Path
 import pytest
 
 from envwatch.artifacts import (
-    ARCHIVES,
     add_archive,
-    archive_kind,
-    check_step,
     file_name,
     media_type,
     publish,
     recipes,
-    remove,
 )
 from envwatch.catalog.records import ArtifactRecord
-from envwatch.errors import Conflict, NotFound
-from envwatch.model import ArchiveState, ArtifactKind, EnvKey
+from envwatch.model import ArtifactKind, EnvKey
 from envwatch.storage import Storage, open_storage
 
 KEY = EnvKey("analyst", "demo")
@@ -119,13 +114,6 @@ def test_archive_made_again_replaces_the_old_one(
     assert storage.size("analyst/demo/17/environment.tar.zst") == 5
 
 
-def test_removed_artifacts_are_gone(record: Path, storage: Storage) -> None:
-    made = publish(record, KEY, 17, storage)
-    remove(made, storage)
-    remove(made, storage)
-    assert storage.list() == ()
-
-
 def test_names_of_downloads() -> None:
     assert {file_name(k, KEY, 17) for k in ArtifactKind} == {
         "analyst-demo-17.environment.yml",
@@ -143,33 +131,6 @@ def test_names_of_downloads() -> None:
 @pytest.mark.parametrize("kind", ArtifactKind)
 def test_every_kind_has_a_media_type(kind: ArtifactKind) -> None:
     assert "/" in media_type(kind)
-
-
-def test_formats_of_archives_have_their_kind() -> None:
-    assert [archive_kind(a) for a in ("tar.zst", "tar.gz")] == list(ARCHIVES)
-    with pytest.raises(NotFound, match="`yml`"):
-        archive_kind("yml")
-
-
-def test_archive_is_made_once_asked_for() -> None:
-    state = ArchiveState.NONE
-    for to in (ArchiveState.QUEUED, ArchiveState.MAKING, ArchiveState.FAILED, ArchiveState.QUEUED):
-        state = check_step(state, to)
-    assert state is ArchiveState.QUEUED
-
-
-@pytest.mark.parametrize(
-    ("state", "to"),
-    [
-        (ArchiveState.QUEUED, ArchiveState.QUEUED),
-        (ArchiveState.MAKING, ArchiveState.MAKING),
-        (ArchiveState.READY, ArchiveState.QUEUED),
-        (ArchiveState.NONE, ArchiveState.READY),
-    ],
-)
-def test_archive_is_not_made_twice_or_unasked(state: ArchiveState, to: ArchiveState) -> None:
-    with pytest.raises(Conflict, match=f"`{state}` cannot become `{to}`"):
-        check_step(state, to)
 
 
 def test_recipes_are_given_for_what_there_is() -> None:
@@ -205,7 +166,7 @@ def test_recipe_for_tar_unpacks_an_archive(tmp_path: Path, form: str, option: st
     subprocess.run(
         ("sh", "-c", f"tar {option} {archive} -C {tmp_path}/tree bin"), check=True, timeout=10
     )
-    (recipe,) = recipes(KEY, 17, {archive_kind(form): archive.as_uri()})
+    (recipe,) = recipes(KEY, 17, {ArtifactKind(f"environment.{form}"): archive.as_uri()})
     done = subprocess.run(
         ("sh", "-ec", "\n".join(recipe.lines)),
         cwd=tmp_path,

@@ -192,10 +192,6 @@ class Builds:
             found = c.execute(rows.builds.where(BUILD.retry_at <= now)).all()
             return sum(_retry(c, rows.build(r), now) for r in found)
 
-    def next_retry(self) -> datetime | None:
-        with self._database.read() as c:
-            return c.execute(select(func.min(BUILD.retry_at))).scalar()
-
     def interrupted(self) -> tuple[BuildRecord, ...]:
         """At start: end what a daemon that is gone left running, and queue it again."""
         now = datetime.now(UTC)

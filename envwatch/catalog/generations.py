@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from envwatch.catalog import rows, schema
@@ -226,12 +226,6 @@ class Generations:
         )
         with self._database.read() as c:
             return tuple(ArtifactRecord(r.kind, r.key, r.size, r.sha256) for r in c.execute(query))
-
-    def drop_packages(self) -> None:
-        """Forget package lists to which no generation refers (never those of history)."""
-        used = select(GENERATION.lock_digest)
-        with self._database.write() as c:
-            c.execute(delete(schema.package).where(schema.package.c.lock_digest.not_in(used)))
 
 
 def _require(c: Connection, key: EnvKey) -> EnvironmentRecord:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from envwatch.catalog import Catalog
 from envwatch.catalog.records import BuildRecord, GenerationRecord
 from envwatch.catalog.schema import Mode
-from envwatch.errors import BuildError, EnvwatchError, SpecError
+from envwatch.errors import BuildError, BuildKilled, BuildTimeout, EnvwatchError, SpecError
 from envwatch.executors import Ending, Executor, Outcome
 from envwatch.model import BuildState, Failure, FailureKind, Phase, Progress, Result
 from envwatch.settings import Settings
@@ -122,9 +122,9 @@ class Worker:
         elif outcome.ending is Ending.STOPPED:
             state, result = outcome.stop or BuildState.CANCELLED, None
         elif outcome.ending is Ending.LIMIT:
-            state, result = BuildState.TIMED_OUT, _stopped(build.id, outcome.detail)
+            state, result = BuildState.TIMED_OUT, _failed(build.id, _stopped(outcome.detail))
         else:
-            state, result = BuildState.FAILED, _died(build.id, outcome.detail)
+            state, result = BuildState.FAILED, _failed(build.id, _died(outcome.detail))
         self.store.discard(self.store.prefix(build.id, build.asked_digest))
         self._end(build, state, result)
         why = result.failure.message if result and result.failure else ""
@@ -136,7 +136,7 @@ class Worker:
 
 
 def _failed(build_id: int, error: Exception) -> Result:
-    """A failure before the child could start."""
+    """A failure of which no child has written a record."""
     transient = error.retry if isinstance(error, EnvwatchError) else isinstance(error, OSError)
     line = error.line if isinstance(error, (BuildError, SpecError)) else 0
     failure = Failure(
@@ -149,23 +149,11 @@ def _failed(build_id: int, error: Exception) -> Result:
     return Result(build_id, failure=failure)
 
 
-def _stopped(build_id: int, detail: str) -> Result:
+def _stopped(detail: str) -> BuildTimeout:
     hint = "raise the limit, or make the environment smaller"
-    return Result(
-        build_id,
-        failure=Failure(
-            "BuildTimeout", FailureKind.STALLED, f"the build was stopped: {detail}", hint
-        ),
-    )
+    return BuildTimeout(f"the build was stopped: {detail}", hint=hint)
 
 
-def _died(build_id: int, detail: str) -> Result:
-    return Result(
-        build_id,
-        failure=Failure(
-            "BuildKilled",
-            FailureKind.TRANSIENT,
-            f"{detail} without a result",
-            "the end of its log may tell why; out of memory is the commonest reason",
-        ),
-    )
+def _died(detail: str) -> BuildKilled:
+    hint = "the end of its log may tell why; out of memory is the commonest reason"
+    return BuildKilled(f"{detail} without a result", hint=hint)
