@@ -72,7 +72,7 @@ class Reconciler:
             if not force and self._is_known(record, fingerprint, identity):
                 self._catalog.sources.looked(name)
                 return None
-            plan = self._plan(source, rules)
+            plan = self._plan(source, rules, fingerprint)
         except SourceError as e:
             self._failed(name, e)
             raise
@@ -92,9 +92,9 @@ class Reconciler:
             return False
         return bool(fingerprint) and (record.fingerprint, record.rules) == (fingerprint, identity)
 
-    def _plan(self, source: Source, rules: Rules) -> Plan:
+    def _plan(self, source: Source, rules: Rules, seen: str = "") -> Plan:
         standing = self._catalog.sources.standing(source.name)
-        return make_plan(source.snapshot(), standing, rules, self._parsed)
+        return make_plan(source.snapshot(seen), standing, rules, self._parsed)
 
     def _apply(self, plan: Plan, fingerprint: str, identity: str) -> None:
         self._suspect.discard(plan.source)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -37,8 +39,7 @@ def make(job: Job, report: Report) -> Result:
     if reused is not None:
         logger.info("prefix %s holds exactly these packages: nothing to install", reused)
         return _finish(job, report, found, reused, reused_prefix=True)
-    lock = _install(job, report, found)
-    return _finish(job, report, replace(found, lock=lock, complete=True), job.folders.prefix)
+    return _new_prefix(job, report, found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,26 +121,48 @@ def _previous(job: Job) -> Lock | None:
 # ---------------------------------------------------------------- installing
 
 
-def _install(job: Job, report: Report, found: Found) -> Lock:
-    host, folders = job.platforms[0], job.folders
-    conda = found.lock.on(host, Manager.CONDA)
+def _new_prefix(job: Job, report: Report, found: Found) -> Result:
+    conda = found.lock.on(job.platforms[0], Manager.CONDA)
+    _fetch(conda, job, report)
+    with _helper(conda, job, found) as helper:
+        lock = _install(conda, job, report, found)
+        found = replace(found, lock=lock, complete=True)
+        return _finish(job, report, found, job.folders.prefix, helper=helper)
+
+
+def _helper(
+    conda: Sequence[LockedPackage], job: Job, found: Found
+) -> AbstractContextManager[install.Helper | None]:
+    """Hash files before they are linked, where nothing that runs later could change them."""
+    if job.install.link_scripts or _wants_pip(job, found):
+        return nullcontext()
+    return install.ahead(conda, job.folders.pkgs)
+
+
+def _wants_pip(job: Job, found: Found) -> bool:
+    return bool(job.spec.pip or found.lock.on(job.platforms[0], Manager.PIP))
+
+
+def _fetch(conda: Sequence[LockedPackage], job: Job, report: Report) -> None:
     with report.phase(BuildState.DOWNLOADING, f"{len(conda)} conda packages"):
         report.tell(
             fetch.fetch(
                 conda,
-                pkgs=folders.pkgs,
+                pkgs=job.folders.pkgs,
                 network=job.network,
                 report=report,
                 link_scripts=job.install.link_scripts,
             )
         )
-    with report.phase(BuildState.LINKING, f"{len(conda)} packages into {folders.prefix}"):
+
+
+def _install(conda: Sequence[LockedPackage], job: Job, report: Report, found: Found) -> Lock:
+    with report.phase(BuildState.LINKING, f"{len(conda)} packages into {job.folders.prefix}"):
         report.tell(install.install_conda(conda, job, report))
-    lock = found.lock
-    if job.spec.pip or lock.on(host, Manager.PIP):
-        with report.phase(BuildState.PIP, f"{len(job.spec.pip)} requirements"):
-            lock = _pip(job, found, report)
-    return lock
+    if not _wants_pip(job, found):
+        return found.lock
+    with report.phase(BuildState.PIP, f"{len(job.spec.pip)} requirements"):
+        return _pip(job, found, report)
 
 
 def _pip(job: Job, found: Found, report: Report) -> Lock:
@@ -164,16 +187,24 @@ def _pip(job: Job, found: Found, report: Report) -> Lock:
 
 
 def _finish(
-    job: Job, report: Report, found: Found, prefix: Path, *, reused_prefix: bool = False
+    job: Job,
+    report: Report,
+    found: Found,
+    prefix: Path,
+    *,
+    reused_prefix: bool = False,
+    helper: install.Helper | None = None,
 ) -> Result:
     """Check the prefix, write the files that are offered, sync everything to disk."""
     host = job.platforms[0]
-    with report.phase(BuildState.CHECKING, "every file against its package"):
-        packages = found.lock.on(host)
-        facts = install.facts(prefix) if reused_prefix else install.conclude(prefix, packages)
+    packages = found.lock.on(host)
+    on_disk = fetch.synced(job.folders.record) if job.install.sync else nullcontext()
+    with report.phase(BuildState.CHECKING, "every file against its package"), on_disk:
+        if reused_prefix:
+            facts = install.facts(prefix)
+        else:
+            facts = install.conclude(prefix, packages, helper)
         write_files(job, found)
-        if job.install.sync:
-            fetch.sync(job.folders.record)
     return Result(
         build_id=job.build_id,
         prefix=prefix,

@@ -15,6 +15,7 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,7 +30,7 @@ from envwatch.gate.contents import read_contents
 from envwatch.model import LockedPackage, Message
 from envwatch.settings import Network
 
-__all__ = ["client", "config", "fetch", "heal", "mask", "normalise", "sweep", "sync"]
+__all__ = ["client", "config", "fetch", "heal", "mask", "normalise", "sweep", "sync", "synced"]
 
 DOWNLOADS = 8
 EXTRACTIONS = 2
@@ -87,6 +88,20 @@ def sync(root: Path) -> None:
             raise OSError(code, f"syncfs: {os.strerror(code)}", str(root))
     finally:
         os.close(fd)
+
+
+@contextmanager
+def synced(root: Path) -> Iterator[None]:
+    """Everything on this filesystem is on the disk once the block has ended.
+
+    What is there already is written while the block works.
+    """
+    with ThreadPoolExecutor(1) as pool:
+        begun = pool.submit(sync, root)
+        yield
+        # a write that failed is told once: to the first who asks
+        begun.result()
+    sync(root)
 
 
 def sweep(pkgs: Path) -> None:

@@ -254,7 +254,7 @@ def _modes(files: Tree, package: LockedPackage) -> Iterator[Message]:
 
 def script_warnings(paths: set[str], package: LockedPackage) -> Iterator[Message]:
     """One warning for each link script among the paths of a package."""
-    for path in sorted(paths):
+    for path in sorted(p for p in paths if "/." in p):
         match = SCRIPT.fullmatch(path)
         if match and match["kind"] != "pre-unlink":
             yield _warning(

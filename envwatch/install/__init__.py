@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from envwatch.install.conda import install_conda
 from envwatch.install.finish import Facts, facts, kernels
+from envwatch.install.helper import Helper, ahead
 from envwatch.install.pip import install_pip, resolve_pip
 from envwatch.install.verify import conclude, faults, verify
 
 __all__ = [
     "Facts",
+    "Helper",
+    "ahead",
     "conclude",
     "facts",
     "faults",

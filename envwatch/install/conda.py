@@ -31,10 +31,8 @@ from envwatch.install.finish import seal_made
 from envwatch.install.records import (
     Record,
     clobbered,
-    complete_records,
     modules,
-    point_records,
-    read_records,
+    settle_records,
     stem_of,
     write_history,
     write_markers,
@@ -72,9 +70,8 @@ def install_conda(
             ) from e
         raise
     _check_view(packages, view, folders.pkgs)
-    point_records(folders.prefix, view, folders.pkgs, packages)
+    records = settle_records(folders.prefix, view, folders.pkgs, packages)
     shutil.rmtree(view)
-    records = complete_records(folders.prefix, read_records(folders.prefix))
     _check_records(records, packages, options)
     write_history(folders.prefix, packages, requested, job.network.alias)
     write_markers(folders.prefix, options.frozen_message, job.spec.variables)

@@ -1,5 +1,10 @@
 """Compares the files of a prefix with its records. Also a program of its own, with no imports
 but the standard library's: two processes hash twice as fast as two threads of one.
+
+The program reads one line of JSON, `[work, prefix]`. Each piece of work is `[tree, record]`: the
+name of a record of the prefix, and the package in the cache that its files are linked from, or
+nothing. Who does which piece is decided by a pipe of tickets, four bytes each. Without a prefix
+the program hashes the trees, and reads the prefix from a second line once it is made.
 """
 
 from __future__ import annotations
@@ -8,47 +13,89 @@ import json
 import os
 import stat
 import sys
+from collections.abc import Iterable, Iterator, Mapping
 from hashlib import sha256
 from typing import Any
 
 CHUNK = 2**18
 META = "conda-meta"
 SKIPPED = ("softlink", "directory")
+RECORD = ".dist-info/RECORD"
+UNREADABLE = (OSError, ValueError, KeyError, TypeError, RecursionError)
+# Ahead of the linker only what it leaves idle is used.
+NICE = 10
+
+# One file on this disk, whatever its names: device, inode, size, time of the last change.
+Identity = tuple[int, int, int, int]
+# The sha256 of files that were hashed a moment ago.
+Known = Mapping[Identity, str]
+
+
+class Found:
+    """What came of some records.
+
+    `faults` are (record, path, what is wrong), `packages` are (label, sha256) of each record,
+    `distributions` are the folders of Python distributions that they list.
+    """
+
+    def __init__(
+        self,
+        faults: Iterable[Iterable[str]] = (),
+        packages: Iterable[Iterable[str]] = (),
+        distributions: Iterable[str] = (),
+    ) -> None:
+        self.faults = [(record, path, text) for record, path, text in faults]
+        self.packages = [(label, digest) for label, digest in packages]
+        self.distributions = list(distributions)
+
+    def add(self, other: Found) -> None:
+        self.faults += other.faults
+        self.packages += other.packages
+        self.distributions += other.distributions
 
 
 def record_names(prefix: str) -> list[str]:
-    """The records, those with the most files first, the same in each process."""
+    """The records, those with the most files first."""
     with os.scandir(f"{prefix}/{META}") as found:
         sizes = [(-e.stat().st_size, e.name) for e in found if e.name.endswith(".json")]
     return [name for _, name in sorted(sizes)]
 
 
-def check_share(prefix: str, tickets: int) -> list[tuple[str, str, str]]:
-    """Check records as long as there are tickets: `(record, path, what is wrong)` for each fault.
-
-    A ticket is four bytes from a pipe that several processes read: the number of a record.
-    """
-    names = record_names(prefix)
-    top = os.open(prefix, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    found: list[tuple[str, str, str]] = []
+def numbers(tickets: int) -> Iterator[int]:
+    """The pieces of work that are left for this process."""
     while ticket := os.read(tickets, 4):
-        name = names[int.from_bytes(ticket, "little")]
-        try:
-            found += _check_record(top, name)
-        except (OSError, ValueError, KeyError, TypeError, RecursionError) as e:
-            found.append((name, "", f"cannot be read: {e}"))
-    os.close(top)
+        yield int.from_bytes(ticket, "little")
+
+
+def check_records(prefix: str, names: Iterable[str], known: Known) -> Found:
+    """Compare every file of these records with what they say of it."""
+    top = os.open(prefix, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    found = Found()
+    try:
+        for name in names:
+            try:
+                _check_record(top, name, known, found)
+            except UNREADABLE as e:
+                found.faults.append((name, "", f"cannot be read: {e}"))
+    finally:
+        os.close(top)
     return found
 
 
-def _check_record(top: int, name: str) -> list[tuple[str, str, str]]:
+def _check_record(top: int, name: str, known: Known, found: Found) -> None:
     with os.fdopen(os.open(f"{META}/{name}", os.O_RDONLY, dir_fd=top), "rb") as file:
-        entries = json.load(file)["paths_data"]["paths"]
-    faults = ((entry["_path"], check_entry(top, entry)) for entry in entries)
-    return [(name, path, fault) for path, fault in faults if fault]
+        data = json.load(file)
+    label = f"{data['name']}-{data['version']}-{data['build']}"
+    found.packages.append((label, data.get("sha256") or ""))
+    for entry in data["paths_data"]["paths"]:
+        path: str = entry["_path"]
+        if fault := check_entry(top, entry, known):
+            found.faults.append((name, path, fault))
+        if path.endswith(RECORD):
+            found.distributions.append(path.split("/")[-2])
 
 
-def check_entry(top: int, entry: dict[str, Any]) -> str:
+def check_entry(top: int, entry: dict[str, Any], known: Known) -> str:
     """What is wrong with one file of a record, nothing if it is right."""
     path = entry["_path"]
     kind = entry["path_type"]
@@ -58,36 +105,97 @@ def check_entry(top: int, entry: dict[str, Any]) -> str:
             right = stat.S_ISLNK(info.st_mode) if kind == "softlink" else stat.S_ISDIR(info.st_mode)
             return "" if right else "is not a link or folder any more"
         wanted = entry.get("sha256_in_prefix") or entry.get("sha256")
-        return check_file(top, path, wanted) if wanted else "has no hash in its record"
+        if not wanted:
+            return "has no hash in its record"
+        if known and _is_known(os.stat(path, dir_fd=top, follow_symlinks=False), wanted, known):
+            return ""
+        return check_file(top, path, wanted)
     except FileNotFoundError:
         return "is missing"
     except OSError as e:
         return f"cannot be read: {e.strerror}"
 
 
+def _is_known(info: os.stat_result, wanted: str, known: Known) -> bool:
+    sealed = stat.S_ISREG(info.st_mode) and not info.st_mode & 0o022
+    return sealed and known.get(_identity(info)) == wanted
+
+
+def _identity(info: os.stat_result) -> Identity:
+    return info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns
+
+
 def check_file(top: int, path: str, wanted: str) -> str:
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    fd = os.open(path, flags, dir_fd=top)
+    fd = _open(top, path)
     try:
         info = os.fstat(fd)
         if not stat.S_ISREG(info.st_mode):
             return "is not a regular file"
         if info.st_mode & 0o022:
             return "can be written by others"
-        # most files are small: one call for each
-        digest = sha256(os.read(fd, CHUNK))
-        if info.st_size >= CHUNK:
-            while data := os.read(fd, CHUNK):
-                digest.update(data)
-        return "" if digest.hexdigest() == wanted else "is not what was installed"
+        return "" if _hash(fd, info.st_size) == wanted else "is not what was installed"
     finally:
         os.close(fd)
 
 
-def main() -> None:
-    prefix, tickets = sys.argv[1:]
-    json.dump(check_share(prefix, int(tickets)), sys.stdout)
+def _open(top: int, path: str) -> int:
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    return os.open(path, flags, dir_fd=top)
+
+
+def _hash(fd: int, size: int) -> str:
+    # most files are small: one call for each
+    digest = sha256(os.read(fd, CHUNK))
+    if size >= CHUNK:
+        while data := os.read(fd, CHUNK):
+            digest.update(data)
+    return digest.hexdigest()
+
+
+# ---------------------------------------------------------------- the program
+
+
+def hash_tree(tree: str, known: dict[Identity, str]) -> None:
+    """Make known the files of a package in the cache that a prefix will share."""
+    top = os.open(tree, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        _hash_files(top, known)
+    except UNREADABLE:
+        # what is not known here is hashed in the prefix, where a fault is told
+        return
+    finally:
+        os.close(top)
+
+
+def _hash_files(top: int, known: dict[Identity, str]) -> None:
+    with os.fdopen(os.open("info/paths.json", os.O_RDONLY, dir_fd=top), "rb") as file:
+        entries = json.load(file)["paths"]
+    for entry in entries:
+        # what names the prefix is rewritten, and so is no file of the cache any more
+        if entry["path_type"] in SKIPPED or entry.get("prefix_placeholder"):
+            continue
+        fd = _open(top, entry["_path"])
+        try:
+            info = os.fstat(fd)
+            known[_identity(info)] = _hash(fd, info.st_size)
+        finally:
+            os.close(fd)
+
+
+def main(tickets: int) -> Found:
+    work, prefix = json.loads(sys.stdin.readline())
+    if prefix:
+        return check_records(prefix, (work[n][1] for n in numbers(tickets)), {})
+    os.nice(NICE)
+    known: dict[Identity, str] = {}
+    records = []
+    for n in numbers(tickets):
+        tree, record = work[n]
+        hash_tree(tree, known)
+        records.append(record)
+    line = sys.stdin.readline()
+    return check_records(json.loads(line), records, known) if line else Found()
 
 
 if __name__ == "__main__":
-    main()
+    json.dump(vars(main(int(sys.argv[1]))), sys.stdout)

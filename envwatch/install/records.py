@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -58,62 +59,79 @@ def python_site(prefix: Path) -> Site | None:
 
 
 def read_records(prefix: Path) -> tuple[Record, ...]:
-    """All records of a prefix, by name of the file."""
-    return tuple(read_record(file) for file in sorted((prefix / META).glob("*.json")))
+    """All records of a prefix, by name of the file. Raises CheckError."""
+    return tuple(_read(file) for file in sorted((prefix / META).glob("*.json")))
 
 
-def read_record(file: Path) -> Record:
+def _read(file: Path) -> Record:
+    with _readable(file):
+        return _record(file, json.loads(file.read_bytes()))
+
+
+@contextmanager
+def _readable(file: Path) -> Iterator[None]:
     try:
-        data = json.loads(file.read_bytes())
-        return Record(
-            file,
-            data["name"],
-            data["version"],
-            data["build"],
-            data.get("sha256") or "",
-            tuple(data["paths_data"]["paths"]),
-        )
+        yield
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as e:
         raise CheckError(f"the record `{file.name}` cannot be read: {e}") from e
 
 
-def point_records(prefix: Path, view: Path, pkgs: Path, packages: Sequence[LockedPackage]) -> None:
-    """Let each record name the folder in the cache, not the view that was made for one build."""
-    for package in packages:
-        stem = stem_of(package)
-        file = prefix / META / f"{stem}.json"
-        seen = json.dumps(str(view / stem)).encode()
-        really = json.dumps(str(pkgs / package.sha256)).encode()
-        file.write_bytes(file.read_bytes().replace(seen, really))
+def _record(file: Path, data: dict[str, Any]) -> Record:
+    return Record(
+        file,
+        data["name"],
+        data["version"],
+        data["build"],
+        data.get("sha256") or "",
+        tuple(data["paths_data"]["paths"]),
+    )
 
 
-def stem_of(package: LockedPackage) -> str:
-    return f"{package.name}-{package.version}-{package.build}"
+def settle_records(
+    prefix: Path, view: Path, pkgs: Path, packages: Sequence[LockedPackage]
+) -> tuple[Record, ...]:
+    """Make the records of a new prefix say what will hold, and read them, by name of the file.
+
+    Each names the folder in the cache, not the view that was made for one build, and has the hash
+    of each rewritten file, where the linker did not write it down. Raises CheckError.
+    """
+    stems = {stem_of(p): pkgs / p.sha256 for p in packages}
+    files = sorted((prefix / META).glob("*.json"))
+    return tuple(_settled(file, prefix, view / file.stem, stems.get(file.stem)) for file in files)
 
 
-def complete_records(prefix: Path, records: Sequence[Record]) -> tuple[Record, ...]:
-    """Add the hash of each rewritten file where the linker did not write it down."""
-    return tuple(_completed(prefix, record) for record in records)
+def _settled(file: Path, prefix: Path, seen: Path, really: Path | None) -> Record:
+    text = file.read_bytes()
+    if really is not None:
+        text = text.replace(json.dumps(str(seen)).encode(), json.dumps(str(really)).encode())
+    with _readable(file):
+        data = json.loads(text)
+        if _complete(prefix, data):
+            text = json.dumps(data, indent=2).encode()
+        record = _record(file, data)
+    # to write into a file that is there would make ext4 put it on the disk at once
+    file.unlink()
+    file.write_bytes(text)
+    return record
 
 
-def _completed(prefix: Path, record: Record) -> Record:
+def _complete(prefix: Path, data: dict[str, Any]) -> bool:
+    """Add the hashes that lack; did any?"""
     lacking = [
         e
-        for e in record.paths
+        for e in data["paths_data"]["paths"]
         if e["path_type"] not in ("softlink", "directory")
         and "sha256_in_prefix" not in e
         and ("prefix_placeholder" in e or not e.get("sha256"))
     ]
-    if not lacking:
-        return record
-    data = json.loads(record.file.read_bytes())
-    wanted = {e["_path"] for e in lacking}
-    for entry in data["paths_data"]["paths"]:
-        if entry["_path"] in wanted:
-            with (prefix / entry["_path"]).open("rb") as file:
-                entry["sha256_in_prefix"] = hashlib.file_digest(file, "sha256").hexdigest()
-    record.file.write_text(json.dumps(data, indent=2))
-    return read_record(record.file)
+    for entry in lacking:
+        with (prefix / entry["_path"]).open("rb") as file:
+            entry["sha256_in_prefix"] = hashlib.file_digest(file, "sha256").hexdigest()
+    return bool(lacking)
+
+
+def stem_of(package: LockedPackage) -> str:
+    return f"{package.name}-{package.version}-{package.build}"
 
 
 def write_history(

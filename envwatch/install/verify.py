@@ -5,25 +5,28 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from envwatch.errors import CheckError
 from envwatch.fetch import SHA256, heal
-from envwatch.install import hashing
 from envwatch.install.finish import Facts, facts
-from envwatch.install.records import META, Record, python_site, read_records, stem_of
+from envwatch.install.hashing import Found, check_entry
+from envwatch.install.helper import Helper, beside
+from envwatch.install.records import META, python_site, stem_of
 from envwatch.install.wheels import Installed, installed, record_entries
 from envwatch.model import Level, LockedPackage, Manager, Message
 
-TIMEOUT = 3600.0
 
+def conclude(
+    prefix: Path, packages: Sequence[LockedPackage] = (), helper: Helper | None = None
+) -> Facts:
+    """`facts` and `verify` of a prefix that was just made, side by side.
 
-def conclude(prefix: Path, packages: Sequence[LockedPackage] = ()) -> Facts:
-    """`facts` and `verify` of a prefix that was just made, side by side: two cores, one wait."""
+    `helper` has hashed the packages that it was linked from.
+    """
     told: list[Facts] = []
-    found = faults(prefix, packages, meanwhile=lambda: told.append(facts(prefix)))
+    found = faults(prefix, packages, helper=helper, meanwhile=lambda: told.append(facts(prefix)))
     _raise(found, prefix)
     return told[0]
 
@@ -40,20 +43,33 @@ def faults(
     prefix: Path,
     packages: Sequence[LockedPackage] = (),
     *,
+    helper: Helper | None = None,
     meanwhile: Callable[[], None] = lambda: None,
 ) -> tuple[Message, ...]:
     """One error for each file that is not right, and for each package that is not there.
 
-    Without packages the prefix is compared with its own records alone. `meanwhile` is done while
-    another process hashes already.
+    Without packages the prefix is compared with its own records alone.
     """
-    found = list(_conda_files(prefix, meanwhile))
+    try:
+        found = _compare(prefix, helper, meanwhile)
+    except (OSError, ValueError, TypeError, subprocess.TimeoutExpired) as e:
+        raise CheckError(f"the files of {prefix} cannot be checked: {e}") from e
+    messages = [
+        _wrong(f"{META}/{record}", f"`{path}` {text}" if path else f"the record {text}")
+        for record, path, text in sorted(found.faults)
+    ]
     # only now is it known that the records can be read
-    if not found:
-        records = read_records(prefix)
-        found += _conda_packages(records, packages) if packages else ()
-        found += _pip_files(prefix, records)
-    return tuple(found)
+    if not messages:
+        messages += _conda_packages(dict(found.packages), packages) if packages else ()
+        messages += _pip_files(prefix, frozenset(found.distributions))
+    return tuple(messages)
+
+
+def _compare(prefix: Path, helper: Helper | None, meanwhile: Callable[[], None]) -> Found:
+    if helper is not None:
+        return helper.check(prefix, meanwhile)
+    with beside(prefix) as other:
+        return other.check(prefix, meanwhile)
 
 
 def _raise(found: Sequence[Message], prefix: Path) -> None:
@@ -81,36 +97,10 @@ def _wrong(place: str, text: str) -> Message:
     return Message(Level.ERROR, text, place, hint="build this environment again")
 
 
-def _conda_files(prefix: Path, meanwhile: Callable[[], None]) -> Iterator[Message]:
-    """Two processes take the records from one queue, the largest first."""
-    try:
-        count = len(hashing.record_names(str(prefix)))
-        out, into = os.pipe()
-        command = (sys.executable, "-I", "-S", str(hashing.__file__), str(prefix), str(out))
-        with (
-            os.fdopen(out, "rb"),
-            os.fdopen(into, "wb") as queue,
-            subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, pass_fds=(out,), env={}
-            ) as helper,
-        ):
-            queue.write(b"".join(n.to_bytes(4, "little") for n in range(count)))
-            queue.close()
-            meanwhile()
-            found = hashing.check_share(str(prefix), out)
-            said, _ = helper.communicate(timeout=TIMEOUT)
-        found += [(record, path, text) for record, path, text in json.loads(said)]
-    except (OSError, ValueError, subprocess.TimeoutExpired) as e:
-        raise CheckError(f"the files of {prefix} cannot be checked: {e}") from e
-    for record, path, text in sorted(found):
-        yield _wrong(f"{META}/{record}", f"`{path}` {text}" if path else f"the record {text}")
-
-
 def _conda_packages(
-    records: Sequence[Record], packages: Sequence[LockedPackage]
+    found: Mapping[str, str], packages: Sequence[LockedPackage]
 ) -> Iterator[Message]:
     wanted = {stem_of(p): p.sha256 for p in packages if p.manager is Manager.CONDA}
-    found = {r.label: r.sha256 for r in records}
     for label in sorted(wanted.keys() - found.keys()):
         yield _wrong(META, f"package `{label}` is missing")
     for label in sorted(found.keys() - wanted.keys()):
@@ -120,13 +110,12 @@ def _conda_packages(
             yield _wrong(META, f"package `{label}` is not the one of the lock")
 
 
-def _pip_files(prefix: Path, records: Sequence[Record]) -> Iterator[Message]:
+def _pip_files(prefix: Path, owned: frozenset[str]) -> Iterator[Message]:
     """The distributions that no conda package brought, each against its own RECORD."""
     site = python_site(prefix)
     if site is None:
         return
     folders = {p.name for p in (prefix / site.folder).glob("*.dist-info")}
-    owned = {n.split("/")[-2] for r in records for n in r.names if n.endswith(".dist-info/RECORD")}
     if not folders - owned:
         return
     top = os.open(prefix, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -142,5 +131,5 @@ def _distribution(prefix: Path, top: int, item: Installed) -> Iterator[Message]:
     for path, sha256 in record_entries(prefix, item):
         if sha256:
             entry = {"_path": path, "path_type": "hardlink", "sha256": sha256}
-            if problem := hashing.check_entry(top, entry):
+            if problem := check_entry(top, entry, {}):
                 yield _wrong(f"{item.folder}/RECORD", f"`{path}` {problem}")

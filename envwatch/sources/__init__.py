@@ -20,8 +20,8 @@ class Source(Protocol):
     @property
     def settings(self) -> SourceSettings: ...
 
-    def snapshot(self) -> Snapshot:
-        """All environment files as they are now."""
+    def snapshot(self, seen: str = "") -> Snapshot:
+        """All environment files as they are now; `seen` is a fingerprint that was just taken."""
         ...
 
     def fingerprint(self) -> str:

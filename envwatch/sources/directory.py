@@ -139,7 +139,7 @@ class DirectorySource:
         digest.update(repr(walk.unread).encode())
         return digest.hexdigest()
 
-    def snapshot(self) -> Snapshot:
+    def snapshot(self, seen: str = "") -> Snapshot:  # noqa: ARG002 — files change unasked
         """Waits, for a second or so at most, until no file is freshly written."""
         _check_git_idle(self.directory)
         for _ in range(_ROUNDS):

@@ -41,8 +41,8 @@ class GitSource:
     def fingerprint(self) -> str:
         return f"{self.mirror.tip(self.settings.branch)}-{self.selection.mark}"
 
-    def snapshot(self) -> Snapshot:
-        tip = self.mirror.tip(self.settings.branch)
+    def snapshot(self, seen: str = "") -> Snapshot:
+        tip = seen.partition("-")[0] or self.mirror.tip(self.settings.branch)
         last = self.memory.last
         if last is None or last.revision != tip:
             last = self.mirror.read(self.settings.branch, tip, self._snapshot)

@@ -34,8 +34,8 @@ from envwatch.watch.dirty import Mark
 
 logger = logging.getLogger(__name__)
 
-# A ref changes by one rename, so a repository needs no time to come to rest.
-_QUIET_GIT = 0.02
+# A ref changes by one rename, which is the last of a push: it needs no time to come to rest.
+_QUIET_GIT = 0.005
 _EVENTS: list[type[FileSystemEvent]] = [
     FileCreatedEvent,
     FileModifiedEvent,

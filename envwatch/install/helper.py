@@ -1,0 +1,85 @@
+"""A process that hashes files beside this one: those of a prefix, or ahead of it in the cache."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Self
+
+from envwatch.install import hashing
+from envwatch.install.records import stem_of
+from envwatch.model import LockedPackage
+
+TIMEOUT = 3600.0
+PROGRAM = (sys.executable, "-I", "-S", str(hashing.__file__))
+
+
+class Helper:
+    """Shares the hashing of one prefix with this process.
+
+    A file that it hashed in the cache, and finds in the prefix by its inode, is not read again:
+    that counts only as long as nothing but the linker has written to the prefix.
+    """
+
+    def __init__(self, work: Sequence[tuple[str, str]], prefix: Path | None = None) -> None:
+        self._records = [record for _, record in work]
+        self._tickets, into = os.pipe()
+        try:
+            with os.fdopen(into, "wb") as queue:
+                queue.write(b"".join(n.to_bytes(4, "little") for n in range(len(work))))
+            self._process = subprocess.Popen(
+                (*PROGRAM, str(self._tickets)),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                pass_fds=(self._tickets,),
+                env={},
+            )
+        except OSError:
+            os.close(self._tickets)
+            raise
+        self._say([work, str(prefix) if prefix else None])
+        self._knows_prefix = prefix is not None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._tickets)
+        with self._process:
+            self._process.kill()
+
+    def check(self, prefix: Path, meanwhile: Callable[[], None]) -> hashing.Found:
+        """What came of all records, once; `meanwhile` is done here while the helper works.
+
+        Raises OSError, ValueError, TypeError, subprocess.TimeoutExpired.
+        """
+        if not self._knows_prefix:
+            self._say(str(prefix))
+        meanwhile()
+        names = (self._records[n] for n in hashing.numbers(self._tickets))
+        found = hashing.check_records(str(prefix), names, {})
+        said, _ = self._process.communicate(timeout=TIMEOUT)
+        found.add(hashing.Found(**json.loads(said)))
+        others = set(hashing.record_names(str(prefix))).difference(self._records)
+        found.add(hashing.check_records(str(prefix), sorted(others), {}))
+        return found
+
+    def _say(self, value: object) -> None:
+        if self._process.stdin is not None:
+            self._process.stdin.write(json.dumps(value).encode() + b"\n")
+            self._process.stdin.flush()
+
+
+def ahead(packages: Sequence[LockedPackage], pkgs: Path) -> Helper:
+    """A helper for a prefix that is about to be linked, which takes the largest package first."""
+    ordered = sorted(packages, key=lambda p: -p.size)
+    return Helper([(str(pkgs / p.sha256), f"{stem_of(p)}.json") for p in ordered])
+
+
+def beside(prefix: Path) -> Helper:
+    """A helper for a prefix that is there, which takes the record with the most files first."""
+    return Helper([("", name) for name in hashing.record_names(str(prefix))], prefix)
