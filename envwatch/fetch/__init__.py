@@ -27,6 +27,7 @@ from envwatch.fetch.download import Downloader, Meter, Report, failure
 from envwatch.fetch.network import client, config, mask
 from envwatch.gate import check_package
 from envwatch.gate.contents import read_contents
+from envwatch.hashing import note_quick
 from envwatch.model import LockedPackage, Message
 from envwatch.settings import Network
 
@@ -237,6 +238,13 @@ class _Work:
         if sha256.hex() != package.sha256:
             raise failure(package, "it changed while it was read")
         found = check_package(tree, package, link_scripts=self.link_scripts)
+        wrong = note_quick(str(tree))
+        if wrong:
+            raise PackageRefused(
+                f"package `{package.file_name}` is refused: its file `{wrong}` is not what the"
+                " package says of it",
+                hint="ask the channel for a repaired package",
+            )
         return found, normalise(tree)
 
     async def _settle(self) -> None:

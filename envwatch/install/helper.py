@@ -10,12 +10,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Self
 
-from envwatch.install import hashing
+import blake3
+
+import envwatch
+from envwatch import hashing
 from envwatch.install.records import stem_of
 from envwatch.model import LockedPackage
 
 TIMEOUT = 3600.0
-PROGRAM = (sys.executable, "-I", "-S", str(hashing.__file__))
+START = "import sys; sys.path += sys.argv[2:]; from envwatch.hashing import main; main()"
+FOLDERS = [str(Path(str(m.__file__)).parents[1]) for m in (envwatch, blake3)]
 
 
 class Helper:
@@ -32,7 +36,8 @@ class Helper:
             with os.fdopen(into, "wb") as queue:
                 queue.write(b"".join(n.to_bytes(4, "little") for n in range(len(work))))
             self._process = subprocess.Popen(
-                (*PROGRAM, str(self._tickets)),
+                # nothing of the user's site: it would take longer than much of the work
+                (sys.executable, "-I", "-S", "-c", START, str(self._tickets), *FOLDERS),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 pass_fds=(self._tickets,),

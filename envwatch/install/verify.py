@@ -10,8 +10,8 @@ from pathlib import Path
 
 from envwatch.errors import CheckError
 from envwatch.fetch import SHA256, heal
+from envwatch.hashing import Found, check_entry
 from envwatch.install.finish import Facts, facts
-from envwatch.install.hashing import Found, check_entry
 from envwatch.install.helper import Helper, beside
 from envwatch.install.records import META, python_site, stem_of
 from envwatch.install.wheels import Installed, installed, record_entries
@@ -131,5 +131,5 @@ def _distribution(prefix: Path, top: int, item: Installed) -> Iterator[Message]:
     for path, sha256 in record_entries(prefix, item):
         if sha256:
             entry = {"_path": path, "path_type": "hardlink", "sha256": sha256}
-            if problem := check_entry(top, entry, {}):
+            if problem := check_entry(top, entry, {}, {}):
                 yield _wrong(f"{item.folder}/RECORD", f"`{path}` {problem}")
