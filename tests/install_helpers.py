@@ -180,14 +180,17 @@ def _act(action: str, job: Job, locked: tuple[LockedPackage, ...]) -> Done:
             conda, pkgs=job.folders.pkgs, network=job.network, report=report, stall=1.0,
             link_scripts=job.install.link_scripts,
         )  # fmt: skip
-        if action != "fetch":
-            messages += install.install_conda(conda, job, report)
+        if action == "install":
+            with install.ahead(conda, job.folders.pkgs) as helper:
+                messages += install.install_conda(conda, job, report)
+                install.conclude(job.folders.prefix, conda, helper)
         if action in ("resolve", "pip"):
+            messages += install.install_conda(conda, job, report)
             chosen = tuple(p for p in locked if p.manager is Manager.PIP)
             chosen = chosen or install.resolve_pip(job)
         if action == "pip":
             messages += install.install_pip(chosen, job, report)
-        if action != "fetch":
+        if action in ("resolve", "pip"):
             install.conclude(job.folders.prefix, conda)
     except EnvwatchError as e:
         line = getattr(e, "line", 0)

@@ -9,6 +9,7 @@ import os
 import signal
 import stat
 import subprocess
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from labhttp import Basic, Faults, LabServer
 from needs import need
 from waiting import wait_for
 
-from envwatch.channel.archive import File, Package, write
+from envwatch.channel.archive import File, Package, _tarball, write
 from envwatch.errors import PackageRefused
 from envwatch.fetch import fetch, mask, normalise, sweep, sync
 from envwatch.model import Job
@@ -146,6 +147,20 @@ def test_package_that_the_gate_refuses_is_not_kept(job: Job, tmp_path: Path) -> 
     archive = write(tmp_path / "channel", Package("thing", "1.0", noarch="generic"))
     done = run("fetch", job, [of_archive(archive, "other")])
     assert done.error == "PackageRefused"
+    assert cached(job) == []
+
+
+def test_package_whose_file_is_not_what_it_says_is_refused(job: Job, tmp_path: Path) -> None:
+    said, really = (File("share/thing", data) for data in (b"one", b"two"))
+    package = Package("thing", "1.0", noarch="generic", files=(said,))
+    true = write(tmp_path / "channel", package)
+    archive = tmp_path / true.name
+    with zipfile.ZipFile(true) as old, zipfile.ZipFile(archive, "w") as new:
+        for name in old.namelist():
+            new.writestr(name, _tarball([really]) if name.startswith("pkg-") else old.read(name))
+    done = run("fetch", job, [of_archive(archive, "thing")])
+    assert done.error == "PackageRefused"
+    assert "its file `share/thing` is not what the package says of it" in done.text
     assert cached(job) == []
 
 

@@ -45,9 +45,10 @@ def matches(lock_text: str, environment_text: str, platform: str) -> bool:
     if stored is None:
         return False
     spec = _lock_spec(environment_text, [platform])
+    kinds: tuple[Literal["default", ""], ...] = ("default", "")
     return any(
-        stored in backwards_compatible_content_hashes(spec, packages, platform)
-        for packages in (_default_virtual_packages(), _default_virtual_packages(cuda=""))
+        stored in backwards_compatible_content_hashes(spec, _default_virtual_packages(k), platform)
+        for k in kinds
     )
 
 
