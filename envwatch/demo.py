@@ -189,14 +189,14 @@ class _Teller:
 
     def _watch(self, running: Running) -> None:
         while True:
-            version = running.catalog.database.version
+            news = running.catalog.database.news
             rows = environments.listing(running.catalog.database).rows
             for row in rows:
                 self._tell(running, row)
             if self._once and rows and self._over(rows[0]):
                 running.stop()
                 return
-            running.catalog.database.wait(version, 1.0)
+            running.catalog.database.wait(news, 1.0)
             time.sleep(LOOK)
 
     def _over(self, row: EnvRow) -> bool:

@@ -275,6 +275,15 @@ def test_every_write_is_news_and_no_read_is(catalog: Catalog) -> None:
     assert catalog.database.version > before
 
 
+def test_looks_and_beats_wake_nobody(catalog: Catalog) -> None:
+    commit(catalog, "a")
+    version, news = catalog.database.version, catalog.database.news
+    catalog.sources.looked("team")
+    catalog.builds.beat(1, Progress(BuildState.SOLVING), ())
+    assert catalog.database.version == version + 2
+    assert catalog.database.news == news
+
+
 def test_records_survive_json(catalog: Catalog) -> None:
     from pydantic import TypeAdapter
 

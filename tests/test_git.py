@@ -155,7 +155,7 @@ def mirror_of(tmp_path: Path, url: str, timeout: float = 20.0) -> Mirror:
 
 def contents(tree: Tree) -> dict[str, bytes | None]:
     entries = list(tree.entries())
-    blobs = tree.blobs({entry.oid: 2**20 for entry in entries})
+    blobs = tree.read({entry.oid: 2**20 for entry in entries})[1]
     return {entry.path: blobs[entry.oid] for entry in entries}
 
 
@@ -192,7 +192,7 @@ def test_a_repository_with_sha256_names_is_read(tmp_path: Path) -> None:
 
 def test_a_commit_is_told_with_author_time_and_subject(tmp_path: Path, repo: Repo) -> None:
     revision = repo.commit({"a.yml": "b"}, "Add b\n\nLong text")
-    commit = mirror_of(tmp_path, repo.url).read("main", revision, lambda tree: tree.commit())
+    commit = mirror_of(tmp_path, repo.url).read("main", revision, lambda tree: tree.read({})[0])
     assert (commit.author, commit.email, commit.subject) == ("Ada", "ada@example.org", "Add b")
     assert commit.at is not None
     assert commit.at.isoformat() == "2023-11-14T22:13:20+00:00"
@@ -217,7 +217,7 @@ def test_a_blob_over_its_limit_is_not_read(tmp_path: Path, repo: Repo) -> None:
     small = repo.git("rev-parse", "HEAD:a.yml")
     big = repo.git("rev-parse", "HEAD:big.yml")
     mirror = mirror_of(tmp_path, repo.url)
-    blobs = mirror.read("main", revision, lambda tree: tree.blobs({small: 999, big: 999}))
+    blobs = mirror.read("main", revision, lambda tree: tree.read({small: 999, big: 999})[1])
     assert blobs == {small: SPEC.encode(), big: None}
 
 
@@ -644,7 +644,7 @@ def test_only_the_wanted_blobs_are_fetched(tmp_path: Path, repo: Repo, daemon: s
     repo.commit({"big.bin": os.urandom(10_000)})
     big, small = (repo.git("rev-parse", f"HEAD:{name}") for name in ("big.bin", "a.yml"))
     mirror = mirror_of(tmp_path, daemon)
-    blobs = mirror.read("main", mirror.tip("main"), lambda tree: tree.blobs({small: 999}))
+    blobs = mirror.read("main", mirror.tip("main"), lambda tree: tree.read({small: 999})[1])
     assert blobs == {small: SPEC.encode()}
     assert stored(mirror, small)
     assert not stored(mirror, big)

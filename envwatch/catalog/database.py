@@ -26,17 +26,26 @@ BUSY_TIMEOUT = 30_000  # milliseconds
 
 
 class Database:
-    """One engine and the number of the last change, by which pages know that they are stale."""
+    """One engine, and the numbers of its last changes.
+
+    By `version` pages know that they are stale; `news` counts only what may be work for somebody.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._lock = threading.Condition()
         self._version = 1
+        self._news = 1
 
     @property
     def version(self) -> int:
         """Grows with each committed write of this process."""
         return self._version
+
+    @property
+    def news(self) -> int:
+        """Grows with each committed write of this process that may be work for a thread."""
+        return self._news
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -44,24 +53,27 @@ class Database:
             yield connection
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
-        """One transaction; it is committed when the block ends without an error."""
+    def write(self, *, news: bool = True) -> Iterator[Connection]:
+        """One transaction; it is committed when the block ends without an error.
+
+        What is only shown, and is work for nobody, is no news: it wakes nobody.
+        """
         with self._engine.begin() as connection:
             yield connection
         with self._lock:
             self._version += 1
-            self._lock.notify_all()
+        if news:
+            self.wake()
 
-    def wait(self, version: int, timeout: float) -> int:
-        """Wait until something newer than `version` was written; the newest version."""
+    def wait(self, news: int, timeout: float) -> None:
+        """Wait until there is something newer than `news`."""
         with self._lock:
-            self._lock.wait_for(lambda: self._version > version, timeout)
-            return self._version
+            self._lock.wait_for(lambda: self._news > news, timeout)
 
     def wake(self) -> None:
-        """Let those that wait look around: the daemon is stopping."""
+        """Let those that wait look around."""
         with self._lock:
-            self._version += 1
+            self._news += 1
             self._lock.notify_all()
 
     def close(self) -> None:

@@ -65,9 +65,9 @@ class Sources:
             )
 
     def looked(self, name: str) -> None:
-        """Nothing new was seen. Written only when that is news, so that idling writes nothing."""
+        """Nothing new was seen."""
         now = datetime.now(UTC)
-        with self._database.write() as c:
+        with self._database.write(news=False) as c:
             c.execute(
                 update(schema.source)
                 .where(SOURCE.name == name)

@@ -195,12 +195,12 @@ class Daemon:
     def _do_chores(self) -> None:
         seen = 0
         while not self._stop.is_set():
-            version = self._parts.catalog.database.version
+            news = self._parts.catalog.database.news
             try:
-                # asked again only after a write: an idle daemon asks nothing
-                if version != seen and chores.make_next_archive(self._parts.worker):
+                # asked again only when there is news: an idle daemon asks nothing
+                if news != seen and chores.make_next_archive(self._parts.worker):
                     continue
-                seen = version
+                seen = news
                 name = self._chores.get(timeout=IDLE)
             except queue.Empty:
                 continue

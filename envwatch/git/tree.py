@@ -21,6 +21,7 @@ SUBMODULE = "160000"
 _LISTING_LIMIT = 64 * MIB
 _BLOBS_LIMIT = 128 * MIB
 _COMMIT_LIMIT = MIB
+_AT_ONCE = 4 * MIB
 _TEXT_LIMIT = 200
 _PERSON = re.compile(r"(?P<name>.*?)\s*<(?P<email>[^>]*)>")
 _WHEN = re.compile(r"> (?P<seconds>\d{1,12}) [+-]\d{4}$")
@@ -65,26 +66,37 @@ class Tree:
             ) from None
         return _entries(listing)
 
-    def blobs(self, limits: Mapping[str, int]) -> dict[str, bytes | None]:
-        """The bytes of each blob; None where it is larger than its limit, and is not read then."""
-        if not limits:
-            return {}
+    def read(self, limits: Mapping[str, int]) -> tuple[Commit, dict[str, bytes | None]]:
+        """The commit, and the bytes of each blob; None where it is larger than its limit."""
+        try:
+            found = self._at_once(limits)
+        except GitFailed:
+            found = self._by_size(limits)
+        commit = parse_commit(self.revision, found.pop(self.revision) or b"")
+        return commit, found
+
+    def _at_once(self, limits: Mapping[str, int]) -> dict[str, bytes | None]:
+        """What is small and there already, as after most commits: one request."""
+        found = self._objects([self.revision, *limits], _AT_ONCE)
+        return {oid: data if len(data) <= limits.get(oid, _COMMIT_LIMIT) else None
+                for oid, data in found.items()}  # fmt: skip
+
+    def _by_size(self, limits: Mapping[str, int]) -> dict[str, bytes | None]:
+        """The sizes first: nothing is read that is too large, and blobs may have to be fetched."""
         try:
             sizes = self._sizes(limits)
         except GitFailed:
             self.fetch_blobs(limits)
             sizes = self._sizes(limits)
         small = [oid for oid, limit in limits.items() if sizes[oid] <= limit]
-        if sum(sizes[oid] for oid in small) > _BLOBS_LIMIT:
+        size = sum(sizes[oid] for oid in small)
+        if size > _BLOBS_LIMIT:
             raise SourceError(
                 f"commit `{self.revision[:12]}` holds more than {_BLOBS_LIMIT // MIB} MiB of files",
                 hint="narrow `include`",
             )
-        return dict.fromkeys(limits) | self._read(small, sum(sizes[oid] for oid in small))
-
-    def commit(self) -> Commit:
-        data = self._read([self.revision], _COMMIT_LIMIT, kind="commit")[self.revision]
-        return parse_commit(self.revision, data)
+        read = self._objects([self.revision, *small], size + _COMMIT_LIMIT)
+        return dict.fromkeys(limits) | read
 
     def _sizes(self, oids: Iterable[str]) -> dict[str, int]:
         answer = self.run("cat-file", "--batch-check", data=_lines(oids)).decode()
@@ -96,9 +108,8 @@ class Tree:
             sizes[oid] = int(size[0])
         return sizes
 
-    def _read(self, oids: list[str], size: int, kind: str = "blob") -> dict[str, bytes]:
-        if not oids:
-            return {}
+    def _objects(self, oids: list[str], size: int) -> dict[str, bytes]:
+        """The commit and blobs of this revision, each compared with its name."""
         answer = self.run("cat-file", "--batch", data=_lines(oids), limit=size + 200 * len(oids))
         found = {}
         at = 0
@@ -106,6 +117,7 @@ class Tree:
             end = answer.find(b"\n", at)
             header = answer[at:end].decode().split(" ")
             data = answer[end + 1 : end + 1 + int(header[-1])] if len(header) == 3 else b""
+            kind = "commit" if oid == self.revision else "blob"
             # Git does not hash what it reads, so it would hand out what a bad disk made of it.
             if header[:2] != [oid, kind] or _oid(kind, data, oid) != oid:
                 raise GitFailed(f"git cat-file: `{oid}` is missing or broken")

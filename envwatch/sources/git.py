@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -55,10 +55,11 @@ class GitSource:
     def _snapshot(self, tree: Tree) -> Snapshot:
         entries, messages = self._candidates(tree)
         chosen = [entries[path] for path in sorted(self.selection.choose(entries))]
-        read = tuple(self._files(tree, chosen))
-        return Snapshot(
-            self.name, tree.revision, read, commit=tree.commit(), messages=tuple(messages)
-        )
+        known = self.memory.blobs()
+        commit, read = tree.read(_wanted(chosen, known))
+        blobs = known | read
+        taken = tuple(_file(entry, blobs.get(entry.oid)) for entry in chosen)
+        return Snapshot(self.name, tree.revision, taken, commit=commit, messages=tuple(messages))
 
     def _candidates(self, tree: Tree) -> tuple[dict[str, Entry], list[Message]]:
         """The few of many entries that can matter, and no more of them than the limit says."""
@@ -77,15 +78,14 @@ class GitSource:
                 messages.append(files.missing_folder(entry.path, kind))
         return entries, messages
 
-    def _files(self, tree: Tree, entries: list[Entry]) -> Iterator[SourceFile]:
-        known = self.memory.blobs()
-        wanted: dict[str, int] = {}
-        for entry in entries:
-            if not _refusal(entry) and entry.oid not in known:
-                wanted[entry.oid] = max(files.limit_of(entry.path), wanted.get(entry.oid, 0))
-        blobs = known | tree.blobs(wanted)
-        for entry in entries:
-            yield _file(entry, blobs.get(entry.oid))
+
+def _wanted(entries: list[Entry], known: Mapping[str, bytes]) -> dict[str, int]:
+    """The blobs that must be read, each with the size up to which it is."""
+    wanted: dict[str, int] = {}
+    for entry in entries:
+        if not _refusal(entry) and entry.oid not in known:
+            wanted[entry.oid] = max(files.limit_of(entry.path), wanted.get(entry.oid, 0))
+    return wanted
 
 
 def _file(entry: Entry, data: bytes | None) -> SourceFile:

@@ -39,7 +39,7 @@ class Worker:
     def loop(self, stop: threading.Event) -> None:
         """Run builds until told to stop."""
         while not stop.is_set():
-            version = self.catalog.database.version
+            news = self.catalog.database.news
             try:
                 if self.run_one():
                     continue
@@ -47,8 +47,7 @@ class Worker:
             except Exception:
                 logger.exception("the worker goes on after an error")
                 stop.wait(1.0)
-            if self.catalog.database.version == version:
-                self.catalog.database.wait(version, PATIENCE)
+            self.catalog.database.wait(news, PATIENCE)
 
     def run_one(self) -> bool:
         """Claim and run the next build; False where none waits."""
