@@ -12,6 +12,7 @@ program hashes the trees, and reads the prefix from a second line once it is mad
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import stat
@@ -271,4 +272,5 @@ def help_out(tickets: int) -> Found:
 
 def main() -> None:
     """Take tickets from the file descriptor in the first argument."""
+    gc.disable()
     json.dump(vars(help_out(int(sys.argv[1]))), sys.stdout)

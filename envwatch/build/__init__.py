@@ -7,6 +7,7 @@ to disk. Without a record there was no build, whatever the exit code.
 from __future__ import annotations
 
 import fcntl
+import gc
 import logging
 import os
 import sys
@@ -42,6 +43,8 @@ WORK: dict[JobKind, Callable[[Job, Report], Result]] = {
 
 def main(text: str, send: Callable[[bytes], None]) -> None:
     """Run the job in `text`; progress goes to `send`, the log to standard output."""
+    # this process is gone before collecting garbage would pay
+    gc.disable()
     job = JOB.validate_json(text)
     logs.configure_build(sys.stdout)
     with (job.folders.record / LOCK).open("a") as file:
