@@ -58,7 +58,7 @@ def _help(found: click.Command) -> str:
 
 
 def _options(title: str, found: click.Command) -> str:
-    options = [p for p in found.params if isinstance(p, click.Option)]
+    options = [p for p in found.params if isinstance(p, click.Option) and not p.hidden]
     if not options:
         return ""
     rows = "".join(f"| {_names(o)} | {_told(o)} |\n" for o in options)

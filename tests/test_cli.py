@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from cli_helpers import cli
 
 from envwatch.cli import COMMANDS, command, main
 from envwatch.cli.output import print_json, print_table
@@ -298,3 +299,25 @@ def test_json_of_values(capsys: pytest.CaptureFixture[str]) -> None:
         "key": {"namespace": "a", "name": "b"},
         "paths": ["/x"],
     }
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("-c", "FILE", "config", "show"),
+        ("config", "show", "-c", "FILE"),
+        ("config", "show", "--config", "FILE"),
+        ("-c", "other.yaml", "config", "show", "--config=FILE"),
+    ],
+)
+def test_the_config_may_be_named_before_and_behind_a_command(
+    tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text(f"root: {tmp_path / 'here'}\n")
+    told = cli(*(word.replace("FILE", str(file)) for word in words))
+    assert f"root: {tmp_path / 'here'}" in told.out
+
+
+def test_the_root_may_be_named_behind_a_command(tmp_path: Path) -> None:
+    assert f"root: {tmp_path}" in cli("config", "show", "--root", tmp_path).out

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 import pytest
+from cli_helpers import cli
 
 from envwatch import config, spec
 from envwatch.cli import command as envwatch
@@ -58,6 +59,17 @@ def test_every_command_that_a_page_names_exists(page: Path) -> None:
                 break
             node = node.get_command(click.Context(node), word)
             assert node is not None, f"{page.name}: envwatch {' '.join(words)}"
+
+
+def test_the_config_of_the_readme_is_checked_as_it_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "config.yaml").write_text(blocks("yaml")[1])
+    monkeypatch.chdir(tmp_path)
+    (line,) = re.findall(r"^envwatch (config check.*)", README, re.MULTILINE)
+    told = cli(*shlex.split(line))
+    assert told.code == 0, told.err
+    assert "config.yaml: no errors" in told.err
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)

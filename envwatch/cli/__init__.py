@@ -59,7 +59,10 @@ COMMANDS = (
 @click.version_option(package_name="envwatch", message="envwatch %(version)s")
 @click.pass_context
 def command(ctx: click.Context, config: Path | None, root: Path | None) -> None:
-    """GitOps for conda environments: commit an environment.yml, and it is live."""
+    """GitOps for conda environments: commit an environment.yml, and it is live.
+
+    The options below may stand behind a command as well.
+    """
     ctx.obj = Options(config, root)
 
 

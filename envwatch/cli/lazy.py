@@ -3,13 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib import import_module
+from pathlib import Path
 from typing import cast
 
 import click
 
+
+def _keep(ctx: click.Context, param: click.Parameter, value: Path | None) -> None:
+    if value is not None:
+        ctx.obj = replace(ctx.obj, **{str(param.name): value})
+
+
+# Hidden, because the help of `envwatch` itself has them.
+GLOBALS = [
+    click.Option(
+        names,
+        type=click.Path(path_type=Path),
+        callback=_keep,
+        expose_value=False,
+        hidden=True,
+        help="As before the command.",
+        is_eager=True,
+    )
+    for names in (("-c", "--config"), ("--root",))
+]
 # its name, where it is (`module`, or `module:attribute`), and the line that `--help` shows
 Entry = tuple[str, str, str]
+
+
+def accept_globals(command: click.Command) -> None:
+    """Let a command take the global options behind its name as well: people put them there."""
+    if isinstance(command, click.Group):
+        for below in command.commands.values():
+            if not isinstance(below, Placeholder):
+                accept_globals(below)
+    elif GLOBALS[0] not in command.params:
+        command.params += GLOBALS
 
 
 class Placeholder(click.Command):
@@ -22,7 +53,9 @@ class Placeholder(click.Command):
     def load(self) -> click.Command:
         """The real command: what its module calls `command`, or by another name."""
         module, _, attribute = self._place.partition(":")
-        return cast("click.Command", getattr(import_module(module), attribute or "command"))
+        found = cast("click.Command", getattr(import_module(module), attribute or "command"))
+        accept_globals(found)
+        return found
 
 
 class LazyGroup(click.Group):

@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from pydantic_core import from_json
+
 from envwatch import shell
 from envwatch.bytecode import Module
 from envwatch.errors import CheckError
@@ -65,7 +67,7 @@ def read_records(prefix: Path) -> tuple[Record, ...]:
 
 def _read(file: Path) -> Record:
     with _readable(file):
-        return _record(file, json.loads(file.read_bytes()))
+        return _record(file, from_json(file.read_bytes()))
 
 
 @contextmanager
@@ -105,7 +107,7 @@ def _settled(file: Path, prefix: Path, seen: Path, really: Path | None) -> Recor
     if really is not None:
         text = text.replace(json.dumps(str(seen)).encode(), json.dumps(str(really)).encode())
     with _readable(file):
-        data = json.loads(text)
+        data = from_json(text)
         if _complete(prefix, data):
             text = json.dumps(data, indent=2).encode()
         record = _record(file, data)

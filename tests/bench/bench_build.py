@@ -207,6 +207,7 @@ def reverted(place: Place) -> float:
     place.commit({"seed.yml": text("seed", "variables: {A: b}\n")})
     until(lambda: place.link("seed") != before)
     second = place.link("seed")
+    time.sleep(0.5)
     at = place.commit({"seed.yml": text("seed")})
     return until(lambda: place.link("seed") != second) - at
 
@@ -215,6 +216,7 @@ def commented(place: Place, rounds: int) -> float:
     before = place.builds()
     taken = []
     for n in range(rounds):
+        time.sleep(0.5)  # the look at the commit before is over
         known = place.revision()
         at = place.commit({"seed.yml": text("seed", f"# {n}\n")})
         taken.append(until(lambda known=known: place.revision() != known) - at)
