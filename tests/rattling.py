@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from rattler import (
     BuildString,
@@ -20,12 +21,14 @@ from rattler import (
     GenericVirtualPackage,
     PackageCache,
     PackageName,
+    RepoDataRecord,
     ValidationMode,
     Version,
     VirtualPackage,
     install,
     solve,
 )
+from rattler.explicit_environment import ExplicitEnvironmentSpec
 
 from envwatch.channel.interpreter import SUBDIR
 
@@ -39,6 +42,13 @@ def solved(channel: Path, specs: Sequence[str], platform: str = SUBDIR) -> list[
 
 def install_with_rattler(channel: Path, prefix: Path, cache: Path, specs: Sequence[str]) -> Path:
     done = _child(["install", str(channel), str(prefix), str(cache), *specs])
+    assert done.returncode == 0, done.stderr
+    return prefix
+
+
+def install_list(explicit: Path, prefix: Path, cache: Path) -> Path:
+    """Install what an explicit list names, with nothing else known."""
+    done = _child(["list", str(explicit), str(prefix), str(cache)])
     assert done.returncode == 0, done.stderr
     return prefix
 
@@ -82,9 +92,19 @@ async def _install(channel: str, prefix: str, cache: str, *specs: str) -> list[o
     return records
 
 
+async def _list(explicit: str, prefix: str, cache: str) -> list[object]:
+    listed = ExplicitEnvironmentSpec.from_path(Path(explicit)).packages
+    files = [unquote(urlsplit(entry.url).path) for entry in listed]
+    records = [await RepoDataRecord.from_package_archive(file) for file in files]
+    packages = PackageCache.new_layered([cache], True, ValidationMode.full())
+    client = Client.default_client()
+    await install(records, prefix, client=client, package_cache=packages, show_progress=False)
+    return records
+
+
 if __name__ == "__main__":
     action, *rest = sys.argv[1:]
-    records = asyncio.run({"solve": _solve, "install": _install}[action](*rest))
+    records = asyncio.run({"solve": _solve, "install": _install, "list": _list}[action](*rest))
     sys.stdout.write(json.dumps([record.file_name for record in records]))
     sys.stdout.flush()
     os._exit(0)

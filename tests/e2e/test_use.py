@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import zstandard
 from jupyter_client.manager import start_new_kernel
+from rattling import install_list
 from repos import GitRepo
 from running import DEMO, Running, free_port, text
 from waiting import wait_for
@@ -155,6 +156,22 @@ def test_the_same_lock_gives_the_same_environment_on_another_root(
     ours = published.wait_current(2)
     assert fingerprint(ours) == fingerprint(theirs)
     assert not json.loads((other.store.record(1) / "result.json").read_text())["solved"]
+
+
+def test_its_explicit_list_gives_the_same_environment(published: Running, tmp_path: Path) -> None:
+    wait_for(lambda: sums_there(published), 30)
+    listed = tmp_path / "explicit.txt"
+    listed.write_bytes(published.get("/analyst/demo/1/explicit.txt")[1])
+    theirs = install_list(listed, tmp_path / "theirs", tmp_path / "cache")
+    ours = published.wait_current(1)
+    made_by_us = "etc/envwatch/"
+    kept = {
+        name: digest
+        for name, digest in fingerprint(ours).items()
+        if "/__pycache__/" not in f"/{name}" and not name.startswith(made_by_us)
+    }
+    without = {n: d for n, d in fingerprint(theirs).items() if "/__pycache__/" not in f"/{n}"}
+    assert without == kept
 
 
 def fingerprint(prefix: Path) -> dict[str, str]:
