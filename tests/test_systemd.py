@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from needs import need
 from nspawn import UNITS, Machine, boot, install_program, install_unit, make_machine
+from repos import GitRepo, make_repo
 from waiting import wait_for
 
+from envwatch.demo import KEY as DEMO
+from envwatch.demo import LOCAL_FILE
 from envwatch.sandbox import landlock_abi
 
 pytestmark = pytest.mark.systemd
@@ -72,17 +75,17 @@ while True:
     time.sleep(0.2)
 """
 
-LINK = "/srv/envwatch/envs/analyst/analyst-demo"
+LINK = f"/srv/envwatch/envs/analyst/{DEMO.label}"
+FILE = f"{DEMO.name}/environment.yml"
 CONFIG = """\
 root: /srv/envwatch
 sources:
-  - {name: local, directory: /opt/environments, namespace: analyst, interval: 1s}
+  - {name: team, git: /opt/environments, branch: main, namespace: analyst, interval: 1s}
 channels: {default: ["file:///opt/channel"], allowed: ["file:///opt/channel"]}
 platforms: [linux-64]
 space: {floor: 1MiB}
 """
 SECOND = "  - {name: more, directory: /opt/more, namespace: more, interval: 1s}\n"
-SPEC = "name: demo\ndependencies: [python, click]\nvariables: {GREETING: hello}\n"
 
 
 def analyze(*options: str, unit: Path = UNIT) -> subprocess.CompletedProcess[str]:
@@ -205,9 +208,9 @@ def daemon(
 ) -> Iterator[Machine]:
     root = make_machine(tmp_path_factory.mktemp("daemon") / "root")
     binds = install_program(root)
-    for folder, name in (("environments", "demo"), ("more", "second")):
-        (root / "opt" / folder).mkdir()
-        (root / "opt" / folder / "env.yml").write_text(SPEC.replace("demo", name))
+    make_repo(root / "opt/environments").commit({FILE: LOCAL_FILE})
+    (root / "opt/more").mkdir()
+    (root / "opt/more/env.yml").write_text("name: second\ndependencies: [python, click]\n")
     with boot(root, binds | {channel: "/opt/channel"}) as machine:
         install_unit(machine, CONFIG)
         wait_for_link(machine, LINK)
@@ -215,8 +218,13 @@ def daemon(
 
 
 def wait_for_link(machine: Machine, link: str) -> None:
+    wait_in(machine, (machine.root / link.lstrip("/")).is_symlink, link)
+
+
+def wait_in(machine: Machine, predicate: Callable[[], bool], what: str) -> None:
+    """Wait for something in the machine; where it does not come, its logs are told."""
     try:
-        wait_for((machine.root / link.lstrip("/")).is_symlink, 90, link)
+        wait_for(predicate, 90, what)
     except AssertionError as e:
         raise AssertionError("\n".join((str(e), machine.journal(), *build_logs(machine)))) from e
 
@@ -235,6 +243,14 @@ class TestDaemon:
         program = "import click, sys; print(sys.prefix)"
         shown = daemon.run(*NOBODY, f"{LINK}/bin/python", "-c", program)
         assert shown == LINK
+
+    def test_commit_is_seen_and_goes_live(self, daemon: Machine) -> None:
+        link = daemon.root / LINK.lstrip("/")
+        before = link.readlink()
+        repo = GitRepo(daemon.root / "opt/environments")
+        repo.commit({FILE: LOCAL_FILE.replace("  # - flask", "  - markupsafe")})
+        wait_in(daemon, lambda: link.readlink() != before, "the next generation")
+        daemon.run(*NOBODY, f"{LINK}/bin/python", "-c", "import markupsafe")
 
     def test_builds_are_confined(self, daemon: Machine) -> None:
         logs = build_logs(daemon)
