@@ -18,13 +18,13 @@ from envwatch.cli.words import (
     failure_line,
     number,
     short,
-    size,
     took,
     when,
 )
 from envwatch.errors import NotFound
 from envwatch.model import BuildState
 from envwatch.store import Store
+from envwatch.units import size
 from envwatch.views import lists, pages
 from envwatch.views.values import BuildPage, BuildRow
 

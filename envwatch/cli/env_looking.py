@@ -17,7 +17,6 @@ from envwatch.cli.words import (
     diff_lines,
     failure_line,
     short,
-    size,
     took,
     when,
 )
@@ -29,6 +28,7 @@ from envwatch.errors import Conflict, NotFound
 from envwatch.model import ArtifactKind, EnvKey
 from envwatch.storage.filesystem import FilesystemStorage
 from envwatch.store import Store
+from envwatch.units import size
 from envwatch.views import environments, pages
 from envwatch.views.values import DiffPage, EnvironmentPage, EnvRow
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Protocol
 
 from rich.console import Console
-from rich.text import Text
+from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bar
 
 from envwatch.catalog import Catalog
 from envwatch.catalog.records import BuildRecord
@@ -22,17 +24,32 @@ from envwatch.store import Store
 LOOK = 0.2  # seconds between two looks into the catalog
 ALIVE = 10  # looks between two questions whether the daemon is still there
 
-Show = Callable[[str], None]
+
+class Show(Protocol):
+    """Changes what a person sees; without a total nobody knows how much is left."""
+
+    def __call__(self, text: str, done: int = 0, total: int = 0) -> None: ...
 
 
 @contextmanager
 def busy(text: str) -> Iterator[Show]:
-    """A spinner with a text on a terminal, nothing elsewhere; `yield`s what changes the text."""
+    """A bar with a text on a terminal, nothing elsewhere."""
     if not sys.stderr.isatty():
         yield _unseen
         return
-    with Console(stderr=True).status(Text(text)) as status:
-        yield lambda new: status.update(Text(safe(new)))
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=24),
+        TimeElapsedColumn(),
+    )
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(safe(text), total=None)
+
+        def show(text: str, done: int = 0, total: int = 0) -> None:
+            bar.update(task, description=safe(text), completed=done, total=total or None)
+
+        yield show
 
 
 def wait_for_builds(catalog: Catalog, store: Store, ids: Sequence[int]) -> bool:
@@ -49,7 +66,13 @@ def wait_for_builds(catalog: Catalog, store: Store, ids: Sequence[int]) -> bool:
 
 def wait_for_build(catalog: Catalog, store: Store, build_id: int, show: Show) -> BuildRecord:
     for build in looks(catalog, store, build_id):
-        show(f"build {build.id} of {build.key}: {build.state}{_done(build.progress)}")
+        progress = build.progress or Progress(build.state)
+        text = f"build {build.id} of {build.key}: {build.state}{_packages(progress)}"
+        # bytes move more evenly than packages, where they are known
+        if progress.bytes_total:
+            show(text, progress.bytes_done, progress.bytes_total)
+        else:
+            show(text, progress.done, progress.total)
     return build
 
 
@@ -78,11 +101,9 @@ def outcome(build: BuildRecord) -> str:
     return f"{told}\n{safe(failure_line(build.failure, build.path))}" if build.failure else told
 
 
-def _done(progress: Progress | None) -> str:
-    if progress is None or not progress.total:
-        return ""
-    return f" {progress.done}/{progress.total}"
+def _packages(progress: Progress) -> str:
+    return f", {progress.done} of {progress.total} packages" if progress.total else ""
 
 
-def _unseen(_: str) -> None:
+def _unseen(text: str, done: int = 0, total: int = 0) -> None:
     """Nobody looks."""

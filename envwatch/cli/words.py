@@ -8,18 +8,7 @@ from datetime import UTC, datetime
 from envwatch.diff import PackageDiff
 from envwatch.model import Commit, Failure, Level, Message
 
-UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 UNKNOWN = "-"
-
-
-def size(count: int) -> str:
-    """`2.1 GiB`."""
-    amount, unit = float(count), UNITS[0]
-    for unit in UNITS:  # noqa: B007  # the last one is used below
-        if amount < 1000:
-            break
-        amount /= 1024
-    return f"{amount:.0f} {unit}" if amount >= 10 or unit == "B" else f"{amount:.1f} {unit}"
 
 
 def when(moment: datetime | None) -> str:

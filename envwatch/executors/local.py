@@ -23,6 +23,7 @@ from envwatch.executors import Beat, Ending, Outcome
 from envwatch.executors.child import enter
 from envwatch.model import BuildState, Job, Phase, Progress, Result
 from envwatch.settings import BuildLimits
+from envwatch.units import size
 
 logger = logging.getLogger(__name__)
 
@@ -156,18 +157,18 @@ class _Watched:
     def _limit(self) -> str:
         """Which limit was passed, in words for the person who wrote the environment."""
         now = time.monotonic()
-        size = self.log.stat().st_size
-        if size != self.logged:
-            self.logged, self.heard = size, now
+        logged = self.log.stat().st_size
+        if logged != self.logged:
+            self.logged, self.heard = logged, now
         limits = self.limits
         if limits.timeout and now - self.started > limits.timeout:
             return f"it took longer than {limits.timeout:.0f} s (`builds.timeout`)"
         if limits.silence and now - self.heard > limits.silence:
             return f"it said nothing for {limits.silence:.0f} s (`builds.silence`)"
-        if limits.log_size and size > limits.log_size:
-            return f"its log grew beyond {limits.log_size} bytes (`builds.log_size`)"
+        if limits.log_size and logged > limits.log_size:
+            return f"its log grew beyond {size(limits.log_size)} (`builds.log_size`)"
         if limits.memory and family_memory(self.process.pid or 0) > limits.memory:
-            return f"it used more than {limits.memory} bytes of memory (`builds.memory`)"
+            return f"it used more than {size(limits.memory)} of memory (`builds.memory`)"
         return ""
 
 

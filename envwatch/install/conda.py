@@ -40,6 +40,7 @@ from envwatch.install.records import (
 from envwatch.model import BuildState, Folders, Job, LockedPackage, Message, Progress
 from envwatch.redact import has_credentials, redact
 from envwatch.settings import InstallOptions
+from envwatch.units import size
 
 logger = logging.getLogger(__name__)
 
@@ -271,11 +272,11 @@ def _check_records(
     if wanted != found:
         wrong = sorted(wanted.items() ^ found.items())[0][0]
         raise InstallError(f"the records of the prefix and the lock differ at `{wrong}`")
-    size = sum(e.get("size_in_bytes", 0) for r in records for e in r.paths)
-    if size > options.max_size > 0:
+    total = sum(e.get("size_in_bytes", 0) for r in records for e in r.paths)
+    if total > options.max_size > 0:
         raise InstallError(
-            f"the environment would have {size} bytes, more than {options.max_size}",
-            hint="ask for less, or let the operator raise `max_size`",
+            f"the environment would have {size(total)}, more than {size(options.max_size)}",
+            hint="ask for less, or let the operator raise `builds.max_size`",
         )
 
 

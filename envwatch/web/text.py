@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from markupsafe import Markup, escape
 
+from envwatch import units
 from envwatch.model import Package
 from envwatch.views.values import Point
 
@@ -21,7 +22,6 @@ _ESCAPES = re.compile(
     r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\n]*(?:\x07|\x1b\\)|[ -/]*[0-Z\\^-~])"
 )
 _TICKED = re.compile(r"`([^`\n]+)`")
-_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
 def visible(value: object) -> object:
@@ -57,14 +57,7 @@ def _picture(match: re.Match[str]) -> str:
 
 def size(count: int) -> str:
     """`2.1 GiB`; a dash for what is unknown."""
-    if not count:
-        return "–"
-    amount = float(count)
-    for unit in _UNITS:
-        if amount < 1000 or unit == _UNITS[-1]:
-            break
-        amount /= 1024
-    return f"{amount:.0f} {unit}" if amount >= 10 or unit == "B" else f"{amount:.1f} {unit}"
+    return units.size(count) if count else "–"
 
 
 def seconds(value: float | None) -> str:

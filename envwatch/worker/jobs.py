@@ -13,10 +13,10 @@ from envwatch.errors import NoSpace, SpecError
 from envwatch.model import ArtifactKind, EnvKey, Job, JobKind, Spec
 from envwatch.settings import InstallOptions, NamespaceSettings, Settings, host_platform
 from envwatch.store import Store
+from envwatch.units import size
 
 logger = logging.getLogger(__name__)
 
-GIB = 2**30
 # somebody wants to know what the channels have now
 ASKED_ANEW = (Reason.UPDATE, Reason.REBUILD, Reason.RETRY)
 
@@ -125,14 +125,14 @@ def check_space(store: Store, settings: Settings, wanted: int) -> None:
     space, floor = store.space(), settings.space.floor
     if space.free - wanted < floor:
         raise NoSpace(
-            f"{_gib(space.free)} are free, and this build may need {_gib(wanted)} "
-            f"above the floor of {_gib(floor)}",
+            f"{size(space.free)} are free, and this build may need {size(wanted)} "
+            f"above the floor of {size(floor)}",
             hint="free space, run `envwatch gc`, or lower `space.floor`",
         )
     quota = settings.space.quota
     if quota and wanted and used(store.root / "builds") + wanted > quota:
         raise NoSpace(
-            f"the store has reached its quota of {_gib(quota)}",
+            f"the store has reached its quota of {size(quota)}",
             hint="run `envwatch gc`, or raise `space.quota`",
         )
 
@@ -151,7 +151,3 @@ def used(folder: Path) -> int:
             if entry.is_dir() and not entry.is_symlink():
                 waiting.append(entry)
     return total
-
-
-def _gib(size: int) -> str:
-    return f"{size / GIB:.1f} GiB"

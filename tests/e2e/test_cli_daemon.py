@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import signal
 import subprocess
 import sys
@@ -48,6 +50,27 @@ def test_sync_wait_ends_when_the_commit_is_live(serving: Running, repo: GitRepo)
     repo.commit({FILE: text("tiny=2.0")})
     cli(serving, "source", "sync", "--wait")
     assert (serving.link() / "share/tiny/version").read_text() == "2.0"
+
+
+def test_a_person_at_a_terminal_sees_how_far_a_build_is(serving: Running) -> None:
+    ours, theirs = os.openpty()
+    rebuild = ("env", "rebuild", "analyst/demo", "--wait", "-c", serving.config)
+    command = (sys.executable, "-m", "envwatch", *rebuild)
+    with subprocess.Popen(command, stderr=theirs, stdout=theirs) as process:
+        os.close(theirs)
+        shown = b"".join(iter(lambda: read_terminal(ours), b"")).decode()
+        os.close(ours)
+    assert process.returncode == 0, shown
+    assert re.search(r"build \d+ of analyst/demo: \w+", shown)
+    assert "━" in shown
+
+
+def read_terminal(handle: int) -> bytes:
+    """What came next; nothing when the other side is closed, which a terminal calls an error."""
+    try:
+        return os.read(handle, 4096)
+    except OSError:
+        return b""
 
 
 def test_sync_wait_ends_with_1_and_the_line_that_is_wrong(slow: Running, repo: GitRepo) -> None:
