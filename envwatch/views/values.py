@@ -84,6 +84,8 @@ class EnvRow:
     @property
     def sentence(self) -> str:
         """`#17 serving, build #18 failed`: what is in use and what became of the newest try."""
+        if self.retired_at is not None:
+            return f"retired, #{self.current} is kept" if self.current else "retired"
         serving = f"#{self.current} serving" if self.current else "nothing serving yet"
         if self.held and self.newest and self.newest != self.current:
             return f"held at #{self.current}, #{self.newest} ready"

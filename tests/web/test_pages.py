@@ -133,6 +133,8 @@ def test_a_retired_environment_is_listed_only_when_asked_for(filled: Stand) -> N
 def test_a_retired_environment_keeps_its_page_and_history(filled: Stand) -> None:
     text = words(filled.text("/analyst/old-thing/"))
     assert "Retired" in text
+    assert "retired, #1 is kept" in text
+    assert "#1 serving" not in text
     assert "published" in text
 
 
