@@ -155,6 +155,7 @@ def measure(place: Place, top: Path, script: Path, rounds: int) -> None:
         cold_phases = place.result()["phases"]
         bare(script, top / "cache", top / "bare", place.url)
         warm(place, lambda n: bare(script, top / "cache", top / f"bare{n}", place.url), rounds)
+        size, own = (int(str(place.result()[key])) / 2**20 for key in ("size", "own_size"))
         revert = reverted(place)
         comment = commented(place, rounds)
     row("cold caches, beside bare + compileall", cold, bare_cold, "goal <= 1.2 x")
@@ -163,7 +164,6 @@ def measure(place: Place, top: Path, script: Path, rounds: int) -> None:
     row("revert: ref update -> old generation current", revert, None, "goal 0.100 after it is seen")
     row("comment only: ref update -> known to be no change", comment, None, "goal 0.050")
     row("build child: claim -> ready to work", statistics.median(ready(rounds)), None, "goal 0.050")
-    size, own = (int(str(place.result()[key])) / 2**20 for key in ("size", "own_size"))
     print(f"a second environment: {size:.0f} MiB, of its own {own:.1f} MiB")
     print(f"load {os.getloadavg()[0]:.1f}")
 
