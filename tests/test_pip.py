@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import io
 import subprocess
-import tarfile
-import threading
-import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from install_helpers import Done, make_job, packages, run
+from pip_index import Index, serve_index
 
 from envwatch.install import faults
 from envwatch.install.wheels import best_wheel, prefix_tags
@@ -24,96 +18,10 @@ from envwatch.model import LockedPackage, Manager
 from envwatch.settings import PipOptions
 
 
-@dataclass
-class Index:
-    """A package index of the test: `wheel` and `sdist` add to it. `asked` are the paths so far."""
-
-    folder: Path
-    url: str = ""
-
-    def __post_init__(self) -> None:
-        self.asked: list[str] = []
-
-    def wheel(
-        self,
-        name: str,
-        version: str = "1.0",
-        *,
-        files: Sequence[tuple[str, str]] = (),
-        requires: Sequence[str] = (),
-        scripts: Sequence[str] = (),
-        tag: str = "py3-none-any",
-    ) -> Path:
-        stem = f"{name.replace('-', '_')}-{version}"
-        info = f"{stem}.dist-info"
-        head = [f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}"]
-        content = {
-            **dict(files or [(f"{name.replace('-', '_')}.py", "x = 1\n")]),
-            f"{info}/METADATA": "\n".join([*head, *(f"Requires-Dist: {r}" for r in requires), ""]),
-            f"{info}/WHEEL": f"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: {tag}\n",
-            f"{info}/entry_points.txt": "\n".join(["[console_scripts]", *scripts, ""]),
-        }
-        rows = [
-            f"{path},sha256={_urlsafe(hashlib.sha256(text.encode()).digest())},{len(text)}"
-            for path, text in content.items()
-        ]
-        archive = self._folder(name) / f"{stem}-{tag}.whl"
-        with zipfile.ZipFile(archive, "w") as wheel:
-            for path, text in content.items():
-                wheel.writestr(path, text)
-            wheel.writestr(f"{info}/RECORD", "\n".join([*rows, f"{info}/RECORD,,", ""]))
-        self._write(name)
-        return archive
-
-    def sdist(self, name: str, version: str = "1.0") -> Path:
-        archive = self._folder(name) / f"{name}-{version}.tar.gz"
-        meta = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n".encode()
-        with tarfile.open(archive, "w:gz") as file:
-            member = tarfile.TarInfo(f"{name}-{version}/PKG-INFO")
-            member.size = len(meta)
-            file.addfile(member, io.BytesIO(meta))
-        self._write(name)
-        return archive
-
-    def _folder(self, name: str) -> Path:
-        folder = self.folder / name
-        folder.mkdir(exist_ok=True)
-        return folder
-
-    def _write(self, name: str) -> None:
-        lines = [
-            f'<a href="{p.name}#sha256={hashlib.sha256(p.read_bytes()).hexdigest()}">{p.name}</a>'
-            for p in sorted((self.folder / name).iterdir())
-            if p.name != "index.html"
-        ]
-        (self.folder / name / "index.html").write_text("\n".join(lines))
-
-
-def _urlsafe(digest: bytes) -> str:
-    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
-
-
-class _Handler(SimpleHTTPRequestHandler):
-    def __init__(self, index: Index, *arguments: object) -> None:
-        self.index = index
-        super().__init__(*arguments, directory=str(index.folder))  # type: ignore[arg-type]
-
-    def log_message(self, *_: object) -> None:
-        self.index.asked.append(self.path)
-
-
 @pytest.fixture
 def index(tmp_path: Path) -> Iterator[Index]:
-    (tmp_path / "index").mkdir()
-    index = Index(tmp_path / "index")
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, index))
-    index.url = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield index
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serve_index(tmp_path / "index") as index:
+        yield index
 
 
 @pytest.fixture(scope="module")

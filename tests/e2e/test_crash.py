@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
 import pytest
+from pip_index import serve_index
 from repos import GitRepo
 from running import Running, text
 from waiting import wait_for
@@ -16,7 +18,7 @@ from envwatch.model import RUNNING, BuildState
 from envwatch.worker.publish import Step
 
 FILE = "demo/environment.yml"
-# what a build that has a pip section goes through, and what every publication does
+# what a build goes through, and what every publication does; pip needs an index: see below
 STATES = [s.value for s in RUNNING if s is not BuildState.PIP]
 STEPS = [s.value for s in Step if s is not Step.RECOVERING]
 RECOVERY_POINTS = 6
@@ -63,27 +65,60 @@ def serving(running: Running, repo: GitRepo) -> Running:
     return running
 
 
+@pytest.fixture
+def serving_pip(serving: Running, repo: GitRepo, tmp_path: Path) -> Iterator[Running]:
+    """The same, where the newer commit has a pip section."""
+    with serve_index(tmp_path / "index") as index:
+        index.wheel("thing")
+        serving.more = {"pip": {"index": index.url}}
+        repo.commit({FILE: text("tiny=2.0", "python", extra="  - pip:\n    - thing\n")})
+        yield serving
+
+
 @pytest.mark.parametrize("point", [*STATES, *STEPS])
 def test_killed_at_a_point_it_goes_on(serving: Running, point: str) -> None:
-    serving.start(point, wait=False)
-    serving.wait_dead()
-    assert version(serving.link()) in ("1.0", "2.0"), "the link always leads to a whole prefix"
+    kill_at(serving, point)
     serving.start()
     check_promises(serving)
 
 
 @pytest.mark.parametrize("point", [*STATES, *STEPS])
 def test_killed_again_at_each_point_of_recovery_it_goes_on(serving: Running, point: str) -> None:
-    serving.start(point, wait=False)
-    serving.wait_dead()
-    for number in range(RECOVERY_POINTS):
-        serving.start(f"recovery:{number}", wait=False)
-        if not died(serving):
-            break
-        assert version(serving.link()) in ("1.0", "2.0")
-    if serving.process is None:
-        serving.start()
+    kill_at(serving, point)
+    kill_in_recovery(serving)
     check_promises(serving)
+
+
+def test_killed_while_pip_packages_are_installed_it_goes_on(serving_pip: Running) -> None:
+    kill_at(serving_pip, BuildState.PIP)
+    serving_pip.start()
+    check_promises(serving_pip)
+    code = "import thing; print(thing.x)"
+    command = (serving_pip.link() / "bin/python", "-c", code)
+    assert subprocess.run(command, capture_output=True, check=True).stdout == b"1\n"
+
+
+def test_killed_again_after_pip_it_goes_on(serving_pip: Running) -> None:
+    kill_at(serving_pip, BuildState.PIP)
+    kill_in_recovery(serving_pip)
+    check_promises(serving_pip)
+
+
+def kill_at(running: Running, point: str) -> None:
+    running.start(point, wait=False)
+    running.wait_dead()
+    assert version(running.link()) in ("1.0", "2.0"), "the link always leads to a whole prefix"
+
+
+def kill_in_recovery(running: Running) -> None:
+    """At its first point, at its second, and so on until one recovery is over before its trap."""
+    for number in range(RECOVERY_POINTS):
+        running.start(f"recovery:{number}", wait=False)
+        if not died(running):
+            break
+        assert version(running.link()) in ("1.0", "2.0")
+    if running.process is None:
+        running.start()
 
 
 def died(running: Running) -> bool:
