@@ -12,6 +12,7 @@ program hashes the trees, and reads the prefix from a second line once it is mad
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import os
@@ -84,14 +85,18 @@ def numbers(tickets: int) -> Iterator[int]:
         yield int.from_bytes(ticket, "little")
 
 
-def check_records(prefix: str, names: Iterable[str], known: Known) -> Found:
-    """Compare every file of these records with what they say of it."""
+def check_records(prefix: str, names: Iterable[str], known: Known, *, quick: bool = False) -> Found:
+    """Compare every file of these records with what they say of it.
+
+    `quick` lets the hashes count that were noted in the cache: for a prefix that was just linked
+    from it. Years later the record alone decides.
+    """
     top = os.open(prefix, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     found = Found()
     try:
         for name in names:
             try:
-                _check_record(top, name, known, found)
+                _check_record(top, name, known, found, quick=quick)
             except UNREADABLE as e:
                 found.faults.append((name, "", f"cannot be read: {e}"))
     finally:
@@ -99,15 +104,15 @@ def check_records(prefix: str, names: Iterable[str], known: Known) -> Found:
     return found
 
 
-def _check_record(top: int, name: str, known: Known, found: Found) -> None:
+def _check_record(top: int, name: str, known: Known, found: Found, *, quick: bool) -> None:
     with os.fdopen(os.open(f"{META}/{name}", os.O_RDONLY, dir_fd=top), "rb") as file:
         data = json.load(file)
     label = f"{data['name']}-{data['version']}-{data['build']}"
     found.packages.append((label, data.get("sha256") or ""))
-    quick = read_quick(data.get("extracted_package_dir") or "")
+    noted = read_quick(data.get("extracted_package_dir") or "") if quick else {}
     for entry in data["paths_data"]["paths"]:
         path: str = entry["_path"]
-        if fault := check_entry(top, entry, known, quick):
+        if fault := check_entry(top, entry, known, noted):
             found.faults.append((name, path, fault))
         if path.endswith(RECORD):
             found.distributions.append(path.split("/")[-2])
@@ -151,10 +156,17 @@ def _check_file(top: int, path: str, wanted: str, quick: str | None) -> str:
             return "is not a regular file"
         if info.st_mode & 0o022:
             return "can be written by others"
-        right = _hash(fd, blake3()) == quick if quick else _hash(fd, sha256()) == wanted
-        return "" if right else "is not what was installed"
+        return "" if _is_right(fd, wanted, quick) else "is not what was installed"
     finally:
         os.close(fd)
+
+
+def _is_right(fd: int, wanted: str, quick: str | None) -> bool:
+    """Has the open file this sha256? What was noted may be damaged, so it never says no."""
+    if quick and _hash(fd, blake3()) == quick:
+        return True
+    os.lseek(fd, 0, os.SEEK_SET)
+    return _hash(fd, sha256()) == wanted
 
 
 def _open(top: int, path: str) -> int:
@@ -183,37 +195,49 @@ def note_quick(tree: str) -> str:
     package gives no hash for is taken as it is.
     """
     top = os.open(tree, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    quick: dict[str, str] = {}
     try:
-        for entry in _entries(top):
-            fd = _open(top, entry["_path"])
-            try:
-                slow, fast = sha256(), blake3()
-                said = _hash(fd, slow, fast)
-            finally:
-                os.close(fd)
-            if entry.get("sha256", said) != said:
+        # whatever a package brings under this name, a link to somewhere above all
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(QUICK, dir_fd=top)
+        try:
+            entries = _entries(top)
+        except FileNotFoundError:
+            # from before there was a paths.json: such files are compared by their sha256
+            return ""
+        quick: dict[str, str] = {}
+        for entry in entries:
+            slow, fast = _both(top, entry["_path"])
+            if (entry.get("sha256") or slow) != slow:
                 path: str = entry["_path"]
                 return path
-            quick[said] = fast.hexdigest()
-    except FileNotFoundError:
-        # a package from before there was a paths.json: its files are compared by their sha256
-        return ""
+            quick[slow] = fast
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        with os.fdopen(os.open(QUICK, flags, 0o444, dir_fd=top), "w", encoding="ascii") as file:
+            json.dump(quick, file)
     finally:
         os.close(top)
-    with open(f"{tree}/{QUICK}", "w", encoding="ascii") as file:  # noqa: PTH123 — imports little
-        json.dump(quick, file)
     return ""
+
+
+def _both(top: int, path: str) -> tuple[str, str]:
+    fd = _open(top, path)
+    try:
+        slow, fast = sha256(), blake3()
+        return _hash(fd, slow, fast), fast.hexdigest()
+    finally:
+        os.close(fd)
 
 
 def read_quick(tree: str) -> Quick:
     """What `note_quick` noted; nothing for packages that were unpacked before it was there."""
+    if not tree:
+        return {}
     try:
         with open(f"{tree}/{QUICK}", encoding="ascii") as file:  # noqa: PTH123 — imports little
-            noted: Quick = json.load(file)
-    except (OSError, ValueError):
+            noted = json.load(file)
+    except (OSError, ValueError, RecursionError):
         return {}
-    return noted
+    return noted if isinstance(noted, dict) else {}
 
 
 def _entries(top: int) -> Iterator[dict[str, Any]]:
@@ -246,10 +270,9 @@ def _hash_files(top: int, quick: Quick, known: dict[Identity, str]) -> None:
         wanted = entry.get("sha256") or ""
         fd = _open(top, entry["_path"])
         try:
-            fast = quick.get(wanted)
-            right = _hash(fd, blake3()) == fast if fast else _hash(fd, sha256()) == wanted
-            if right:
-                known[_identity(os.fstat(fd))] = wanted
+            info = os.fstat(fd)
+            if _is_right(fd, wanted, quick.get(wanted)):
+                known[_identity(info)] = wanted
         finally:
             os.close(fd)
 
@@ -267,7 +290,7 @@ def help_out(tickets: int) -> Found:
         hash_tree(tree, known)
         records.append(record)
     line = sys.stdin.readline()
-    return check_records(json.loads(line), records, known) if line else Found()
+    return check_records(json.loads(line), records, known, quick=True) if line else Found()
 
 
 def main() -> None:

@@ -65,6 +65,11 @@ def landlock_abi() -> int:
     return max(0, int(libc.syscall(SYS_CREATE_RULESET, None, 0, 1)))
 
 
+def confines(mode: str) -> bool:
+    """Are processes of this mode confined on this machine?"""
+    return mode != "off" and landlock_abi() >= 2
+
+
 def confine(
     write: Sequence[Path], *, mode: str = "auto", network: bool = True, alone: bool = False
 ) -> bool:

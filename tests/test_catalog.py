@@ -284,6 +284,16 @@ def test_looks_and_beats_wake_nobody(catalog: Catalog) -> None:
     assert catalog.database.news == news
 
 
+def test_a_claim_that_finds_nothing_wakes_nobody(catalog: Catalog) -> None:
+    commit(catalog, "a")
+    claim(catalog)
+    (env,) = catalog.generations.environments()
+    catalog.builds.enqueue(env, Mode.SOLVE, Reason.REBUILD)
+    news = catalog.database.news
+    assert catalog.builds.claim() is None
+    assert catalog.database.news == news
+
+
 def test_records_survive_json(catalog: Catalog) -> None:
     from pydantic import TypeAdapter
 

@@ -9,8 +9,11 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from blake3 import blake3
 
 from envwatch.hashing import QUICK, check_entry, check_records, hash_tree, note_quick, read_quick
+from envwatch.install import faults as faults_of
+from envwatch.install.helper import Helper
 
 LARGE = os.urandom(600_000)
 
@@ -56,8 +59,10 @@ def rewrite(path: Path, edit: Callable[[bytes], bytes]) -> None:
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
-def faults(prefix: Path, known: dict[tuple[int, int, int, int], str]) -> list[str]:
-    found = check_records(str(prefix), ["thing-1-0.json"], known)
+def faults(
+    prefix: Path, known: dict[tuple[int, int, int, int], str], *, quick: bool = True
+) -> list[str]:
+    found = check_records(str(prefix), ["thing-1-0.json"], known, quick=quick)
     return [path for _, path, _ in found.faults]
 
 
@@ -96,6 +101,61 @@ def test_change_in_the_cache_is_seen_though_size_and_time_are_the_same(
     known: dict[tuple[int, int, int, int], str] = {}
     hash_tree(str(tree), known)
     assert faults(prefix, known) == faults(prefix, {}) == [name]
+
+
+def test_what_a_package_brings_under_our_name_is_replaced(tree: Path, tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("mine")
+    (tree / QUICK).symlink_to(victim)
+    assert note_quick(str(tree)) == ""
+    assert victim.read_text() == "mine"
+    assert not (tree / QUICK).is_symlink()
+    assert read_quick(str(tree))
+
+
+@pytest.mark.parametrize("said", [None, ""])
+def test_package_that_gives_no_hash_is_taken_as_it_is(tree: Path, said: str | None) -> None:
+    paths = json.loads((tree / "info/paths.json").read_text())
+    for entry in paths["paths"]:
+        entry["sha256"] = said
+    (tree / "info/paths.json").write_text(json.dumps(paths))
+    assert note_quick(str(tree)) == ""
+    assert len(read_quick(str(tree))) == 3
+
+
+@pytest.mark.parametrize("text", ["[]", "{", "[" * 100_000])
+def test_noted_hashes_that_cannot_be_read_are_none(tree: Path, prefix: Path, text: str) -> None:
+    (tree / QUICK).write_text(text)
+    assert read_quick(str(tree)) == {}
+    assert faults(prefix, {}) == []
+
+
+def test_damaged_note_makes_no_fault(tree: Path, prefix: Path) -> None:
+    note_quick(str(tree))
+    (tree / QUICK).unlink()
+    wrong = {sha256(d).hexdigest(): "0" * 64 for d in (b"one", b"", LARGE)}
+    (tree / QUICK).write_text(json.dumps(wrong))
+    assert faults(prefix, {}) == []
+
+
+def test_record_alone_decides_about_an_old_prefix(tree: Path, prefix: Path) -> None:
+    note_quick(str(tree))
+    rewrite(tree / "small", lambda _: b"two")
+    noted = dict(read_quick(str(tree)))
+    noted[sha256(b"one").hexdigest()] = blake3(b"two").hexdigest()
+    (tree / QUICK).unlink()
+    (tree / QUICK).write_text(json.dumps(noted))
+    assert faults(prefix, {}, quick=False) == ["small"]
+    assert [m.text for m in faults_of(prefix)] == ["`small` is not what was installed"]
+
+
+def test_helper_that_died_is_done_without(tree: Path, prefix: Path) -> None:
+    rewrite(tree / "large", lambda data: data[:-1] + b"!")
+    with Helper([(str(tree), "thing-1-0.json")]) as helper:
+        helper._process.kill()
+        helper._process.wait()
+        found = helper.check(prefix, lambda: None)
+    assert [path for _, path, _ in found.faults] == ["large"]
 
 
 def test_copy_of_a_known_file_is_read(tree: Path, prefix: Path) -> None:

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from envwatch import fetch, install, lockfile
+from envwatch import fetch, install, lockfile, sandbox
 from envwatch.build.report import Report
 from envwatch.errors import LockError, PipError
 from envwatch.model import (
@@ -133,8 +133,12 @@ def _new_prefix(job: Job, report: Report, found: Found) -> Result:
 def _helper(
     conda: Sequence[LockedPackage], job: Job, found: Found
 ) -> AbstractContextManager[install.Helper | None]:
-    """Hash files before they are linked, where nothing that runs later could change them."""
-    if job.install.link_scripts or _wants_pip(job, found):
+    """Hash files before they are linked, where nothing that runs later could change them.
+
+    Link scripts and pip may write to the prefix; compiling may not, as long as it is confined.
+    """
+    free = job.install.compile and not sandbox.confines(job.install.sandbox)
+    if free or job.install.link_scripts or _wants_pip(job, found):
         return nullcontext()
     return install.ahead(conda, job.folders.pkgs)
 

@@ -115,7 +115,7 @@ class Builds:
         with self._database.read() as c:
             if c.execute(select(BUILD.id).where(BUILD.state == QUEUED).limit(1)).first() is None:
                 return None
-        with self._database.write() as c:
+        with self._database.write(news=False) as c:
             claimed = c.execute(
                 update(schema.build)
                 .where(BUILD.id == chosen, BUILD.state == QUEUED)

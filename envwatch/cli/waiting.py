@@ -47,7 +47,9 @@ def busy(text: str) -> Iterator[Show]:
         task = bar.add_task(safe(text), total=None)
 
         def show(text: str, done: int = 0, total: int = 0) -> None:
-            bar.update(task, description=safe(text), completed=done, total=total or None)
+            # `update` takes None for "as it was"
+            bar.tasks[0].total = total or None
+            bar.update(task, description=safe(text), completed=done)
 
         yield show
 

@@ -238,6 +238,8 @@ class _Work:
         if sha256.hex() != package.sha256:
             raise failure(package, "it changed while it was read")
         found = check_package(tree, package, link_scripts=self.link_scripts)
+        # from here on every file can be read, and none can be written
+        size = normalise(tree)
         wrong = note_quick(str(tree))
         if wrong:
             raise PackageRefused(
@@ -245,7 +247,7 @@ class _Work:
                 " package says of it",
                 hint="ask the channel for a repaired package",
             )
-        return found, normalise(tree)
+        return found, size
 
     async def _settle(self) -> None:
         """Put what is ready on the disk, then into its place."""

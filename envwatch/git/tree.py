@@ -72,16 +72,15 @@ class Tree:
             found = self._at_once(limits)
         except GitFailed:
             found = self._by_size(limits)
-        commit = parse_commit(self.revision, found.pop(self.revision) or b"")
-        return commit, found
+        commit = parse_commit(self.revision, found.pop(self.revision))
+        small = {o: data for o, data in found.items() if len(data) <= limits[o]}
+        return commit, dict.fromkeys(limits) | small
 
-    def _at_once(self, limits: Mapping[str, int]) -> dict[str, bytes | None]:
+    def _at_once(self, limits: Mapping[str, int]) -> dict[str, bytes]:
         """What is small and there already, as after most commits: one request."""
-        found = self._objects([self.revision, *limits], _AT_ONCE)
-        return {oid: data if len(data) <= limits.get(oid, _COMMIT_LIMIT) else None
-                for oid, data in found.items()}  # fmt: skip
+        return self._objects([self.revision, *limits], _AT_ONCE)
 
-    def _by_size(self, limits: Mapping[str, int]) -> dict[str, bytes | None]:
+    def _by_size(self, limits: Mapping[str, int]) -> dict[str, bytes]:
         """The sizes first: nothing is read that is too large, and blobs may have to be fetched."""
         try:
             sizes = self._sizes(limits)
@@ -95,8 +94,7 @@ class Tree:
                 f"commit `{self.revision[:12]}` holds more than {_BLOBS_LIMIT // MIB} MiB of files",
                 hint="narrow `include`",
             )
-        read = self._objects([self.revision, *small], size + _COMMIT_LIMIT)
-        return dict.fromkeys(limits) | read
+        return self._objects([self.revision, *small], size + _COMMIT_LIMIT)
 
     def _sizes(self, oids: Iterable[str]) -> dict[str, int]:
         answer = self.run("cat-file", "--batch-check", data=_lines(oids)).decode()

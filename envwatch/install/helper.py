@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
@@ -16,6 +18,8 @@ import envwatch
 from envwatch import hashing
 from envwatch.install.records import stem_of
 from envwatch.model import LockedPackage
+
+logger = logging.getLogger(__name__)
 
 TIMEOUT = 3600.0
 START = "import sys; sys.path += sys.argv[2:]; from envwatch.hashing import main; main()"
@@ -31,23 +35,26 @@ class Helper:
 
     def __init__(self, work: Sequence[tuple[str, str]], prefix: Path | None = None) -> None:
         self._records = [record for _, record in work]
+        self._ahead = prefix is None
         self._tickets, into = os.pipe()
-        try:
-            with os.fdopen(into, "wb") as queue:
-                queue.write(b"".join(n.to_bytes(4, "little") for n in range(len(work))))
-            self._process = subprocess.Popen(
-                # nothing of the user's site: it would take longer than much of the work
-                (sys.executable, "-I", "-S", "-c", START, str(self._tickets), *FOLDERS),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                pass_fds=(self._tickets,),
-                env={},
-            )
-        except OSError:
-            os.close(self._tickets)
-            raise
-        self._say([work, str(prefix) if prefix else None])
-        self._knows_prefix = prefix is not None
+        # nothing of the user's site: it would take longer than much of the work
+        program = (sys.executable, "-I", "-S", "-c", START, str(self._tickets), *FOLDERS)
+        with os.fdopen(into, "wb") as queue:
+            try:
+                self._process = subprocess.Popen(
+                    program,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    bufsize=0,
+                    pass_fds=(self._tickets,),
+                    env={},
+                )
+            except OSError:
+                os.close(self._tickets)
+                raise
+            # first the work, then the tickets: it reads them in this order, and a pipe is short
+            self._say([work, str(prefix) if prefix else None])
+            queue.write(b"".join(n.to_bytes(4, "little") for n in range(len(work))))
 
     def __enter__(self) -> Self:
         return self
@@ -60,23 +67,28 @@ class Helper:
     def check(self, prefix: Path, meanwhile: Callable[[], None]) -> hashing.Found:
         """What came of all records, once; `meanwhile` is done here while the helper works.
 
-        Raises OSError, ValueError, TypeError, subprocess.TimeoutExpired.
+        Raises OSError, ValueError, subprocess.TimeoutExpired.
         """
-        if not self._knows_prefix:
+        if self._ahead:
             self._say(str(prefix))
         meanwhile()
-        names = (self._records[n] for n in hashing.numbers(self._tickets))
-        found = hashing.check_records(str(prefix), names, {})
+        top, names = str(prefix), (self._records[n] for n in hashing.numbers(self._tickets))
+        found = hashing.check_records(top, names, {}, quick=self._ahead)
         said, _ = self._process.communicate(timeout=TIMEOUT)
+        if self._process.returncode:
+            logger.warning("a helper died: every file is hashed here")
+            return hashing.check_records(top, hashing.record_names(top), {})
         found.add(hashing.Found(**json.loads(said)))
-        others = set(hashing.record_names(str(prefix))).difference(self._records)
-        found.add(hashing.check_records(str(prefix), sorted(others), {}))
+        others = set(hashing.record_names(top)).difference(self._records)
+        found.add(hashing.check_records(top, sorted(others), {}))
         return found
 
     def _say(self, value: object) -> None:
-        if self._process.stdin is not None:
-            self._process.stdin.write(json.dumps(value).encode() + b"\n")
-            self._process.stdin.flush()
+        line = memoryview(json.dumps(value).encode() + b"\n")
+        # one that died is noticed at the end
+        with suppress(BrokenPipeError):
+            while line and self._process.stdin is not None:
+                line = line[os.write(self._process.stdin.fileno(), line) :]
 
 
 def ahead(packages: Sequence[LockedPackage], pkgs: Path) -> Helper:
