@@ -252,14 +252,13 @@ def _entries(top: int) -> Iterator[dict[str, Any]]:
 
 def hash_tree(tree: str, known: dict[Identity, str]) -> None:
     """Make known the files of a package in the cache that a prefix will share."""
-    top = os.open(tree, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        _hash_files(top, read_quick(tree), known)
-    except UNREADABLE:
-        # what is not known here is hashed in the prefix, where a fault is told
-        return
-    finally:
-        os.close(top)
+    # what is not known here is hashed in the prefix, where a fault is told
+    with contextlib.suppress(*UNREADABLE):
+        top = os.open(tree, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            _hash_files(top, read_quick(tree), known)
+        finally:
+            os.close(top)
 
 
 def _hash_files(top: int, quick: Quick, known: dict[Identity, str]) -> None:
