@@ -72,7 +72,7 @@ def _seal(path: str, mode: int) -> None:
 
 
 def _walk(folder: str) -> Iterator[tuple[str, os.stat_result]]:
-    """All that is below, links not followed. By names in open folders: a third faster."""
+    """All that is below, links not followed. By names in open folders: a tenth faster."""
     waiting = [folder]
     while waiting:
         below = waiting.pop()
