@@ -114,3 +114,10 @@ def git_repo(tmp_path: Path) -> Callable[..., GitRepo]:
         return repo
 
     return make
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """What must become another user, or give files away, cannot run as an ordinary one."""
+    if item.get_closest_marker("needs_root") and os.geteuid() != 0:
+        pytest.skip("only root can become another user")

@@ -282,6 +282,16 @@ class Linker:
                     pipe.close()  # type: ignore[union-attr]  # both were asked for
 
 
+def _content(path: Path) -> str:
+    if path.is_symlink():
+        return str(path.readlink())
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+    except PermissionError:
+        # a package may hold files that only root can read
+        return "unreadable"
+
+
 def snapshot(folder: Path, *, without: Path) -> dict[str, tuple[int, str]]:
     """Mode and content of everything below a folder but for one branch of it."""
     found = {}
@@ -290,11 +300,7 @@ def snapshot(folder: Path, *, without: Path) -> dict[str, tuple[int, str]]:
         for name in (*folders, *files):
             path = Path(top, name)
             info = path.lstat()
-            if path.is_symlink():
-                content = str(path.readlink())
-            else:
-                content = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
-            found[str(path.relative_to(folder))] = (info.st_mode, content)
+            found[str(path.relative_to(folder))] = (info.st_mode, _content(path))
     return found
 
 

@@ -356,7 +356,9 @@ def test_file_that_others_may_write_is_named(prefix: Path) -> None:
 
 
 def test_record_that_cannot_be_read_is_a_fault_not_an_end(prefix: Path) -> None:
-    (prefix / "conda-meta/tiny-2.0-0.json").write_text("{")
+    record = prefix / "conda-meta/tiny-2.0-0.json"
+    record.unlink()
+    record.write_text("{")
     (found,) = faults(prefix)
     assert found.path == "conda-meta/tiny-2.0-0.json"
     assert found.text.startswith("the record cannot be read")
