@@ -67,13 +67,14 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """What git says of a revision."""
+    """What git says of a revision; `signature` names who signed it, where that was asked for."""
 
     revision: str
     author: str = ""
     email: str = ""
     subject: str = ""
     at: datetime | None = None
+    signature: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,7 @@ class SourceFile:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A source at one revision.
+    """A source at one revision; `ref` is the full name of the branch or tag that gave it.
 
     `authoritative` is false where an absent file may only be unreadable now (an emptied or
     unmounted directory): such a snapshot retires nothing.
@@ -103,6 +104,7 @@ class Snapshot:
     authoritative: bool = True
     commit: Commit | None = None
     messages: tuple[Message, ...] = ()
+    ref: str = ""
 
 
 # ---------------------------------------------------------------- specs
@@ -200,6 +202,7 @@ class Plan:
     source: str
     revision: str
     commit: Commit | None
+    ref: str = ""
     build: tuple[Ask, ...] = ()
     touch: tuple[Ask, ...] = ()
     retire: tuple[EnvKey, ...] = ()

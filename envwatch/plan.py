@@ -38,13 +38,14 @@ Parse = Callable[[SourceFile, bool], Spec | None]
 class Rules:
     """What holds for every file of one source.
 
-    `platforms` starts with the host's. `confirmed_empty`: a person said that an empty source is
-    meant.
+    `platforms` starts with the host's. `rename` makes the environment's name of the one that a
+    file gives. `confirmed_empty`: a person said that an empty source is meant.
     """
 
     namespace: NamespaceSettings
     network: Network
     platforms: tuple[str, ...]
+    rename: str = "{name}"
     confirmed_empty: bool = False
 
 
@@ -161,7 +162,16 @@ def message_of(error: SpecError, path: str) -> Message:
 
 
 def _key(parsed: Spec, file: SourceFile, snapshot: Snapshot, rules: Rules) -> EnvKey:
-    name = parsed.name or spec.default_name(file.path, snapshot.source)
+    # a source that is one branch of another is called `team@branch`
+    source = snapshot.source.partition("@")[0]
+    given = parsed.name or spec.default_name(file.path, source)
+    name = rules.rename.replace("{name}", given)
+    if not spec.valid_name(name):
+        raise SpecError(
+            f"the environment would be called `{name}`, which is no name",
+            path=file.path,
+            hint="a shorter `name:` or branch: 64 letters, digits, `.`, `_` and `-` at most",
+        )
     return EnvKey(rules.namespace.name, name)
 
 
@@ -245,6 +255,7 @@ def _plan(snapshot: Snapshot, found: _Findings, rules: Rules) -> Plan:
         source=snapshot.source,
         revision=snapshot.revision,
         commit=snapshot.commit,
+        ref=snapshot.ref,
         build=tuple(build),
         touch=tuple(touch),
         retire=() if empty else tuple(sorted(gone)),

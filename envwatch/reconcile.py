@@ -6,17 +6,28 @@ import hashlib
 import json
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict
 
 from envwatch.catalog import Catalog
 from envwatch.catalog.records import EnvironmentRecord, SourceRecord
 from envwatch.catalog.schema import SourceState
 from envwatch.errors import SourceError
-from envwatch.model import Plan, SourceFile, Spec
+from envwatch.model import (
+    FileOutcome,
+    FileState,
+    Level,
+    Message,
+    Plan,
+    Snapshot,
+    SourceFile,
+    Spec,
+)
 from envwatch.plan import Rules, make_plan, parse_file
 from envwatch.settings import Settings, SourceSettings, host_platform
 from envwatch.sources import Source
+from envwatch.sources.family import Family, Gathered
+from envwatch.sources.roster import Roster
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +42,7 @@ def rules_for(
     """What holds for the files of one source."""
     return Rules(
         namespace=settings.namespace(source.namespace),
+        rename=source.rename,
         network=settings.network,
         platforms=(host_platform(),),
         confirmed_empty=confirmed_empty,
@@ -40,61 +52,110 @@ def rules_for(
 class Reconciler:
     """Looks at sources and writes into the catalog what must change.
 
-    `changed` is told of each environment whose link may have to move without a build.
+    Different sources may be looked at at the same time: what takes long is reading them, and what
+    is written is written by one at a time. `changed` is told of each environment whose link may
+    have to move without a build, `mark` of each source that should be looked at as well.
     """
 
     def __init__(
         self,
         catalog: Catalog,
-        settings: Settings,
-        sources: Mapping[str, Source],
+        settings: Callable[[], Settings],
+        roster: Roster,
         changed: Changed,
+        mark: Callable[[str], None],
     ) -> None:
         self._catalog = catalog
         self._settings = settings
-        self._sources = sources
+        self._roster = roster
         self._changed = changed
+        self._mark = mark
         self._parsed = _Parsed()
         self._suspect: set[str] = set()
 
-    def look(self, name: str, *, force: bool = False) -> Plan | None:
+    def look(self, name: str, *, force: bool = False, since: float | None = None) -> Plan | None:
         """Bring the catalog up to what one source says now; None where nothing is new.
 
-        Raises SourceError after noting it: the caller decides when to look again.
+        What was known at `since` (monotonic) may be an answer that another source of the same
+        repository has got. Raises SourceError after noting it: the caller decides when to look
+        again.
         """
-        source, record = self._sources.get(name), self._catalog.sources.get(name)
-        if source is None or record is None:
+        looked, record = self._roster.get(name), self._catalog.sources.get(name)
+        if looked is None or record is None:
             return None
-        rules = rules_for(self._settings, source.settings, confirmed_empty=record.confirmed_empty)
-        identity = _identity(rules, source.settings)
         try:
-            fingerprint = source.fingerprint()
-            if not force and self._is_known(record, fingerprint, identity):
-                self._catalog.sources.looked(name)
-                return None
-            plan = self._plan(source, rules, fingerprint)
+            if isinstance(looked, Family):
+                return self._gather(looked, record, since)
+            return self._follow(looked, record, since, force=force)
         except SourceError as e:
             self._failed(name, e)
             raise
-        self._apply(plan, fingerprint, identity)
-        return plan
 
     def plan(self, name: str) -> Plan:
         """What a look would change now, with nothing of it noted. Raises SourceError."""
-        source, record = self._sources[name], self._catalog.sources.get(name)
+        source, record = self._roster.get(name), self._catalog.sources.get(name)
+        if source is None or isinstance(source, Family):
+            raise SourceError(f"`{name}` has no files of its own")
         confirmed = record is not None and record.confirmed_empty
-        return self._plan(
-            source, rules_for(self._settings, source.settings, confirmed_empty=confirmed)
-        )
+        rules = rules_for(self._settings(), source.settings, confirmed_empty=confirmed)
+        return self._plan(source.snapshot(), rules)
+
+    def _follow(
+        self, source: Source, record: SourceRecord, since: float | None, *, force: bool
+    ) -> Plan | None:
+        rules = rules_for(self._settings(), source.settings, confirmed_empty=record.confirmed_empty)
+        identity = _identity(rules, source.settings)
+        fingerprint = source.fingerprint(since)
+        if not force and self._is_known(record, fingerprint, identity):
+            self._catalog.sources.looked(source.name)
+            return None
+        snapshot = source.snapshot(fingerprint)
+        with self._roster.writing:
+            if self._roster.get(source.name) is not source:
+                return None  # the config was read again meanwhile
+            plan = self._plan(snapshot, rules)
+            self._apply(plan, fingerprint, identity)
+        return plan
+
+    def _gather(self, family: Family, record: SourceRecord, since: float | None) -> Plan | None:
+        """Take over the branches that there are now: new ones are looked at, gone ones retire."""
+        gathered = family.gather(since)
+        with self._roster.writing:
+            if self._roster.get(family.name) is not family:
+                return None
+            new = self._roster.take_in(family, gathered.members)
+            roll = _roll(family, gathered)
+            if not new and roll.revision == record.revision:
+                self._catalog.sources.looked(family.name)
+                return None
+            self._dismiss(family, gathered)
+            self._apply(roll, "", "")
+        for name in new:
+            self._mark(name)
+        return roll
+
+    def _dismiss(self, family: Family, gathered: Gathered) -> None:
+        """Branches that are gone retire what they asked for; those that are here are declared."""
+        present = {member.name for member in gathered.members}
+        for name in set(self._catalog.sources.members(family.name)) - present:
+            self._retire_all(name)
+        places = [(member, member.place) for member in gathered.members]
+        self._catalog.sources.declare(places, family=family.name)
+
+    def _retire_all(self, name: str) -> None:
+        """A branch is gone, and all that it asked for."""
+        standing = self._catalog.sources.standing(name)
+        gone = tuple(s.key for s in standing if s.source == name and not s.retired)
+        self._apply(Plan(name, "", None, retire=gone), "", "")
 
     def _is_known(self, record: SourceRecord, fingerprint: str, identity: str) -> bool:
         if record.name in self._suspect or record.state is SourceState.EMPTY:
             return False
         return bool(fingerprint) and (record.fingerprint, record.rules) == (fingerprint, identity)
 
-    def _plan(self, source: Source, rules: Rules, seen: str = "") -> Plan:
-        standing = self._catalog.sources.standing(source.name)
-        return make_plan(source.snapshot(seen), standing, rules, self._parsed)
+    def _plan(self, snapshot: Snapshot, rules: Rules) -> Plan:
+        standing = self._catalog.sources.standing(snapshot.source)
+        return make_plan(snapshot, standing, rules, self._parsed)
 
     def _apply(self, plan: Plan, fingerprint: str, identity: str) -> None:
         self._suspect.discard(plan.source)
@@ -108,7 +169,7 @@ class Reconciler:
         changed = self._catalog.sources.apply(plan, fingerprint=fingerprint, rules=identity)
         if plan.retire:
             # a name that is free now may be what another source was refused
-            self._suspect |= set(self._sources) - {plan.source}
+            self._suspect |= self._roster.names() - {plan.source}
         logger.info(
             "source %s at %s: %d to build, %d retired, %d refused",
             plan.source,
@@ -123,6 +184,22 @@ class Reconciler:
     def _failed(self, name: str, error: SourceError) -> None:
         self._catalog.sources.failed(name, error.message, error.hint, stalled=not error.retry)
         logger.warning("source %s: %s", name, error)
+
+
+def _roll(family: Family, gathered: Gathered) -> Plan:
+    """The branches of a family as the files of its page; its revision names all of them."""
+    followed = [
+        FileOutcome(
+            member.branch,
+            FileState.UNDERSTOOD,
+            messages=(Message(Level.NOTE, f"followed as the source `{member.name}`"),),
+        )
+        for member in gathered.members
+    ]
+    refused = [FileOutcome(m.path, FileState.REFUSED, messages=(m,)) for m in gathered.refused]
+    files = tuple(sorted([*followed, *refused], key=lambda f: f.path))
+    digest = hashlib.sha256(repr((gathered.members, gathered.refused)).encode()).hexdigest()
+    return Plan(family.name, digest[:40], None, files=files)
 
 
 def _identity(rules: Rules, source: SourceSettings) -> str:

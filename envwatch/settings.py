@@ -6,9 +6,12 @@ Sizes are bytes, durations are seconds, paths are absolute.
 from __future__ import annotations
 
 import platform
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from fnmatch import fnmatchcase
 from pathlib import Path
+
+from envwatch.redact import redact
 
 GIB = 2**30
 MACHINES = {"x86_64": "linux-64", "aarch64": "linux-aarch64", "ppc64le": "linux-ppc64le"}
@@ -75,8 +78,46 @@ class SourceKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Credentials:
+    """How one repository is reached. Files are read at each use, so that they may be exchanged.
+
+    `password_file` holds a password or token, for `user`. `ca_file` is trusted besides the
+    authorities of this machine; `proxy` is for https.
+    """
+
+    ssh_key: Path | None = None
+    known_hosts: Path | None = None
+    user: str = ""
+    password_file: Path | None = None
+    ca_file: Path | None = None
+    proxy: str = ""
+
+
+NO_CREDENTIALS = Credentials()
+
+
+@dataclass(frozen=True, slots=True)
+class Verify:
+    """Whose signature a commit or tag must bear. `scheme` is `ssh`, `gpg`, or empty for nobody's.
+
+    `signers` is ssh's file of allowed signers, or a file with public keys as gpg exports them.
+    """
+
+    scheme: str = ""
+    signers: Path | None = None
+
+
+NO_VERIFY = Verify()
+
+
+@dataclass(frozen=True, slots=True)
 class SourceSettings:
     """One source. `url` is for git, `directory` for directories; globs are relative to its top.
+
+    Of `branch`, `tag`, `semver`, `ref` and `commit` one at most says what is followed. `branches`
+    are pairs of a pattern and where its environments go: such a source becomes one per branch,
+    and its `family` is the name of the source that they come from. `rename` says what becomes of
+    the name that a file gives.
 
     `interval` is the time between two looks: a rescan of a directory, a poll of a repository.
     """
@@ -87,11 +128,36 @@ class SourceSettings:
     url: str = ""
     directory: Path | None = None
     branch: str = ""
+    tag: str = ""
+    semver: str = ""
+    ref: str = ""
+    commit: str = ""
+    branches: tuple[tuple[str, str], ...] = ()
+    family: str = ""
+    rename: str = "{name}"
+    credentials: Credentials = NO_CREDENTIALS
+    verify: Verify = NO_VERIFY
     include: tuple[str, ...] = ("**/*.yml", "**/*.yaml")
     exclude: tuple[str, ...] = ()
     interval: float = 60.0
     timeout: float = 120.0
     max_files: int = 10_000
+
+    @property
+    def place(self) -> str:
+        """The repository or folder, as people may see it."""
+        return redact(self.url) if self.url else str(self.directory)
+
+    @property
+    def follows(self) -> str:
+        """What of the repository is followed, as people may see it; empty is its HEAD."""
+        if self.branches:
+            return ", ".join(pattern for pattern, _ in self.branches)
+        if self.semver:
+            return f"tags {self.semver}"
+        if self.tag:
+            return f"tag {self.tag}"
+        return self.branch or self.ref or self.commit[:12]
 
 
 # ---------------------------------------------------------------- building and keeping
@@ -181,11 +247,15 @@ class ScheduleSettings:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The whole config. `namespaces` holds one entry for each namespace that a source names."""
+    """The whole config. `namespaces` holds one entry for each namespace that a source names.
+
+    `patterns` are those that branches make, as `analytics-*`, each with what holds there.
+    """
 
     root: Path
     sources: tuple[SourceSettings, ...] = ()
     namespaces: tuple[NamespaceSettings, ...] = ()
+    patterns: tuple[tuple[str, NamespaceSettings], ...] = ()
     network: Network = Network()
     web: WebSettings = WebSettings()
     space: SpaceSettings = SpaceSettings()
@@ -202,4 +272,6 @@ class Settings:
 
     def namespace(self, name: str) -> NamespaceSettings:
         """What holds for one namespace; the global values where nothing is said of it."""
-        return next((n for n in self.namespaces if n.name == name), self.defaults)
+        named = (n for n in self.namespaces if n.name == name)
+        made = (replace(n, name=name) for p, n in self.patterns if fnmatchcase(name, p))
+        return next(named, None) or next(made, None) or self.defaults

@@ -410,6 +410,8 @@ def test_every_key_is_documented_with_its_default_and_meaning() -> None:
     source = schema["$defs"]["SourceEntry"]["properties"]
     fields = [(".".join(path), field) for path, field in leaves(schema, schema)]
     fields += [(key, source[key]) for key in own_keys(SourceEntry)]
+    given = schema["$defs"]["Credentials"]["properties"]
+    fields += [(f"credentials.{key}", field) for key, field in given.items()]
     fields += [("description", schema["$defs"]["NamespaceEntry"]["properties"]["description"])]
     for key, field in fields:
         if key not in ("sources", "namespaces"):

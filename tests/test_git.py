@@ -19,10 +19,14 @@ from git_helpers import CORPUS, SPEC, Repo, git, new_repo
 from waiting import wait_for
 
 from envwatch.errors import SourceError, SourceStalled
-from envwatch.git.mirror import Mirror, explain, full_ref, mirror_path
+from envwatch.git.mirror import Mirror
+from envwatch.git.mirrors import Mirrors
+from envwatch.git.refs import Tip, full_ref, resolve, wanted
+from envwatch.git.remote import explain
 from envwatch.git.run import GitFailed, Surroundings, run_git
 from envwatch.git.tree import Tree, parse_commit
 from envwatch.git.urls import address, check_url, local_path, shown, transport
+from envwatch.settings import NO_CREDENTIALS, SourceKind, SourceSettings
 
 # ---------------------------------------------------------------- addresses
 
@@ -150,7 +154,17 @@ def repo(tmp_path: Path) -> Repo:
 
 
 def mirror_of(tmp_path: Path, url: str, timeout: float = 20.0) -> Mirror:
-    return Mirror(mirror_path(tmp_path / "mirrors", url), url, timeout)
+    return Mirrors(tmp_path / "mirrors").of(url, NO_CREDENTIALS, timeout)
+
+
+def tip_of(mirror: Mirror, branch: str = "main") -> Tip:
+    source = SourceSettings("team", SourceKind.GIT, "x", url=mirror.remote.url, branch=branch)
+    mirror.remote.want(wanted(source))
+    return resolve(source, mirror.remote.refs(), shown(mirror.remote.url))
+
+
+def commit_of(revision: str) -> Tip:
+    return Tip("refs/heads/main", revision, revision)
 
 
 def contents(tree: Tree) -> dict[str, bytes | None]:
@@ -160,7 +174,7 @@ def contents(tree: Tree) -> dict[str, bytes | None]:
 
 
 def read(mirror: Mirror, branch: str = "main") -> dict[str, bytes | None]:
-    return mirror.read(branch, mirror.tip(branch), contents)
+    return mirror.read(tip_of(mirror, branch), contents)
 
 
 def test_a_work_tree_is_read_by_its_commits_alone(tmp_path: Path, repo: Repo) -> None:
@@ -192,7 +206,7 @@ def test_a_repository_with_sha256_names_is_read(tmp_path: Path) -> None:
 
 def test_a_commit_is_told_with_author_time_and_subject(tmp_path: Path, repo: Repo) -> None:
     revision = repo.commit({"a.yml": "b"}, "Add b\n\nLong text")
-    commit = mirror_of(tmp_path, repo.url).read("main", revision, lambda tree: tree.read({})[0])
+    commit = mirror_of(tmp_path, repo.url).read(commit_of(revision), lambda tree: tree.read({})[0])
     assert (commit.author, commit.email, commit.subject) == ("Ada", "ada@example.org", "Add b")
     assert commit.at is not None
     assert commit.at.isoformat() == "2023-11-14T22:13:20+00:00"
@@ -217,7 +231,7 @@ def test_a_blob_over_its_limit_is_not_read(tmp_path: Path, repo: Repo) -> None:
     small = repo.git("rev-parse", "HEAD:a.yml")
     big = repo.git("rev-parse", "HEAD:big.yml")
     mirror = mirror_of(tmp_path, repo.url)
-    blobs = mirror.read("main", revision, lambda tree: tree.read({small: 999, big: 999})[1])
+    blobs = mirror.read(commit_of(revision), lambda tree: tree.read({small: 999, big: 999})[1])
     assert blobs == {small: SPEC.encode(), big: None}
 
 
@@ -229,7 +243,7 @@ def test_a_tree_of_ten_billion_files_is_refused(tmp_path: Path, repo: Repo) -> N
     revision = repo.commit_tree(f"{line}\tbomb\0".encode())
     mirror = mirror_of(tmp_path, repo.url)
     with pytest.raises(SourceError, match="too many files"):
-        mirror.read("main", revision, lambda tree: list(tree.entries()))
+        mirror.read(commit_of(revision), lambda tree: list(tree.entries()))
 
 
 # ---------------------------------------------------------------- branches
@@ -245,16 +259,16 @@ def test_a_branch_is_found_by_its_whole_name(tmp_path: Path, repo: Repo) -> None
     repo.git("update-ref", "refs/heads/refs/heads/main", other)
     repo.git("update-ref", "refs/heads/a\u2028b/refs/heads/main", other)
     repo.git("update-ref", "refs/heads/main", revision)
-    assert mirror_of(tmp_path, repo.url).tip("main") == revision
-    assert mirror_of(tmp_path, repo.url).tip("a/main") == other
+    assert tip_of(mirror_of(tmp_path, repo.url)).revision == revision
+    assert tip_of(mirror_of(tmp_path, repo.url), "a/main").revision == other
 
 
 def test_no_branch_means_the_one_of_head(tmp_path: Path, repo: Repo) -> None:
     repo.git("checkout", "-q", "-b", "trunk")
     revision = repo.commit({"a.yml": "trunk"})
     mirror = mirror_of(tmp_path, repo.url)
-    assert mirror.tip("") == revision
-    assert mirror.read("", revision, contents) == {"a.yml": b"trunk"}
+    assert tip_of(mirror, "").revision == revision
+    assert read(mirror, "") == {"a.yml": b"trunk"}
 
 
 def test_an_annotated_tag_is_read_by_its_commit(tmp_path: Path, repo: Repo) -> None:
@@ -264,25 +278,25 @@ def test_an_annotated_tag_is_read_by_its_commit(tmp_path: Path, repo: Repo) -> N
 
 def test_a_missing_branch_waits_for_a_person(tmp_path: Path, repo: Repo) -> None:
     with pytest.raises(SourceStalled, match="has no branch `other`"):
-        mirror_of(tmp_path, repo.url).tip("other")
+        tip_of(mirror_of(tmp_path, repo.url), "other")
 
 
 def test_an_empty_repository_waits_for_a_commit(tmp_path: Path) -> None:
     repo = new_repo(tmp_path / "empty")
     with pytest.raises(SourceStalled, match="has no commit yet"):
-        mirror_of(tmp_path, repo.url).tip("")
+        tip_of(mirror_of(tmp_path, repo.url), "")
 
 
 def test_a_folder_without_repository_waits_for_a_person(tmp_path: Path) -> None:
     with pytest.raises(SourceStalled, match="is not a git repository"):
-        mirror_of(tmp_path, str(tmp_path)).tip("main")
+        tip_of(mirror_of(tmp_path, str(tmp_path)))
 
 
 def test_a_repository_that_is_away_is_tried_again(tmp_path: Path, repo: Repo) -> None:
     mirror = mirror_of(tmp_path, repo.url)
     away = repo.path.rename(tmp_path / "away")
     with pytest.raises(SourceError, match="is not there") as caught:
-        mirror.tip("main")
+        tip_of(mirror)
     assert caught.value.retry
     away.rename(repo.path)
     assert read(mirror) == {"a.yml": SPEC.encode()}
@@ -290,7 +304,7 @@ def test_a_repository_that_is_away_is_tried_again(tmp_path: Path, repo: Repo) ->
 
 def test_a_host_that_does_not_answer_is_tried_again(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="cannot be reached") as caught:
-        mirror_of(tmp_path, f"https://127.0.0.1:{free_port()}/x.git").tip("main")
+        tip_of(mirror_of(tmp_path, f"https://127.0.0.1:{free_port()}/x.git"))
     assert caught.value.retry
 
 
@@ -369,7 +383,7 @@ def test_a_branch_that_comes_back_is_read_again(tmp_path: Path, repo: Repo) -> N
     read(mirror, "env")
     repo.git("branch", "-D", "env")
     with pytest.raises(SourceStalled):
-        mirror.tip("env")
+        tip_of(mirror, "env")
     repo.git("branch", "env")
     assert read(mirror, "env") == {"a.yml": SPEC.encode()}
 
@@ -469,7 +483,7 @@ def test_a_broken_mirror_is_healed_in_one_pass(
 
 def test_a_blob_that_is_not_what_its_name_says_is_fetched_again(tmp_path: Path, repo: Repo) -> None:
     mirror = mirror_of(tmp_path, repo.url)
-    mirror.read("main", mirror.tip("main"), lambda _: None)
+    mirror.read(tip_of(mirror), lambda _: None)
     oid = repo.git("rev-parse", "HEAD:a.yml")
     loose = mirror.path / "objects" / oid[:2] / oid[2:]
     loose.parent.mkdir(parents=True)
@@ -498,11 +512,11 @@ def test_many_packs_make_the_mirror_start_over(tmp_path: Path, repo: Repo) -> No
 
 def test_a_mirror_is_used_by_one_at_a_time(tmp_path: Path, repo: Repo) -> None:
     mirror = mirror_of(tmp_path, repo.url, timeout=0.3)
-    tip = mirror.tip("main")
+    tip = tip_of(mirror)
     with mirror.path.with_name(f"{mirror.path.name}.lock").open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         with pytest.raises(SourceError, match="in use by another process"):
-            mirror.read("main", tip, contents)
+            mirror.read(tip, contents)
 
 
 def test_git_keeps_the_lock_while_it_runs(tmp_path: Path, repo: Repo) -> None:
@@ -520,7 +534,7 @@ def test_git_keeps_the_lock_while_it_runs(tmp_path: Path, repo: Repo) -> None:
 def test_a_disk_that_cannot_be_written_is_told(tmp_path: Path, repo: Repo) -> None:
     (tmp_path / "mirrors").write_text("in the way")
     with pytest.raises(SourceError, match="cannot be used"):
-        mirror_of(tmp_path, repo.url).tip("main")
+        tip_of(mirror_of(tmp_path, repo.url))
 
 
 # ---------------------------------------------------------------- nothing of theirs runs
@@ -644,7 +658,7 @@ def test_only_the_wanted_blobs_are_fetched(tmp_path: Path, repo: Repo, daemon: s
     repo.commit({"big.bin": os.urandom(10_000)})
     big, small = (repo.git("rev-parse", f"HEAD:{name}") for name in ("big.bin", "a.yml"))
     mirror = mirror_of(tmp_path, daemon)
-    blobs = mirror.read("main", mirror.tip("main"), lambda tree: tree.read({small: 999})[1])
+    blobs = mirror.read(tip_of(mirror), lambda tree: tree.read({small: 999})[1])
     assert blobs == {small: SPEC.encode()}
     assert stored(mirror, small)
     assert not stored(mirror, big)
@@ -710,7 +724,7 @@ def test_a_time_limit_leaves_no_git_behind(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"git://127.0.0.1:{silent.getsockname()[1]}/x"
         with pytest.raises(SourceError, match="did not end within") as caught:
-            mirror_of(tmp_path, url, timeout=0.3).tip("main")
+            tip_of(mirror_of(tmp_path, url, timeout=0.3))
     assert caught.value.retry
     wait_for(lambda: not any(url in line for line in command_lines()))
 
@@ -754,7 +768,7 @@ def test_a_hundred_polls_leave_nothing_open(tmp_path: Path, repo: Repo) -> None:
     read(mirror)
     before = open_things()
     for _ in range(100):
-        mirror.tip("main")
+        tip_of(mirror)
     read(mirror)
     assert open_things() == before
 

@@ -11,6 +11,7 @@ import pytest
 from git_helpers import CORPUS, SPEC, Repo, git, new_repo
 
 from envwatch.errors import SourceError, SourceStalled
+from envwatch.git.mirrors import Mirrors
 from envwatch.model import Snapshot, SourceFile
 from envwatch.settings import SourceKind, SourceSettings
 from envwatch.sources import Source, open_source
@@ -25,7 +26,7 @@ def repo(tmp_path: Path) -> Repo:
 
 def source_of(tmp_path: Path, url: str, **changes: Any) -> Source:
     settings = SourceSettings("team", SourceKind.GIT, "analyst", url=url, branch="main", **changes)
-    return open_source(settings, mirrors=tmp_path / "mirrors")
+    return open_source(settings, mirrors=Mirrors(tmp_path / "mirrors"))
 
 
 def snapshot(tmp_path: Path, repo: Repo, **changes: Any) -> Snapshot:
@@ -148,12 +149,12 @@ def test_files_that_do_not_match_are_not_counted(tmp_path: Path, repo: Repo) -> 
     assert len(snapshot(tmp_path, repo, max_files=5).files) == 1
 
 
-def test_an_lfs_pointer_is_handed_on_as_it_is(tmp_path: Path, repo: Repo) -> None:
+def test_a_file_kept_by_lfs_is_told_and_not_read(tmp_path: Path, repo: Repo) -> None:
     pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 12\n"
     repo.commit({".gitattributes": "*.yml filter=lfs\n"})
     repo.git("config", "filter.lfs.clean", "cat")
     repo.commit({"a.yml": pointer})
-    assert by_path(snapshot(tmp_path, repo))["a.yml"].data == pointer.encode()
+    assert "Git LFS" in problem(snapshot(tmp_path, repo), "a.yml")
 
 
 def test_what_did_not_change_is_not_read_twice(tmp_path: Path, repo: Repo) -> None:
@@ -180,7 +181,7 @@ def test_two_branches_share_one_mirror(tmp_path: Path, repo: Repo) -> None:
     new = source_of(tmp_path, repo.url)
     old = open_source(
         SourceSettings("old", SourceKind.GIT, "x", url=repo.url, branch="old"),
-        mirrors=tmp_path / "mirrors",
+        mirrors=Mirrors(tmp_path / "mirrors"),
     )
     assert by_path(new.snapshot())["a.yml"].data == b"new"
     assert by_path(old.snapshot())["a.yml"].data == SPEC.encode()

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from git_helpers import SPEC, Repo, git, new_repo
 
+from envwatch.git.mirrors import Mirrors
 from envwatch.settings import SourceKind, SourceSettings
 from envwatch.sources import Source, open_source
 from envwatch.watch import Dirty, Watcher
@@ -267,11 +268,13 @@ def root(tmp_path: Path) -> Path:
 
 def directory(root: Path, name: str = "local", **changes: Any) -> Source:
     settings = SourceSettings(name, SourceKind.DIRECTORY, "shared", directory=root, **changes)
-    return open_source(settings, mirrors=root)
+    return open_source(settings, mirrors=Mirrors(root))
 
 
-def repository(repo: Repo, mirrors: Path) -> Source:
-    settings = SourceSettings("team", SourceKind.GIT, "analyst", url=repo.url, branch="main")
+def repository(repo: Repo, mirrors: Mirrors, name: str = "team", **changes: Any) -> Source:
+    settings = SourceSettings(
+        name, SourceKind.GIT, "analyst", url=repo.url, branch="main", **changes
+    )
     return open_source(settings, mirrors=mirrors)
 
 
@@ -284,7 +287,7 @@ def watch(marks: Marks) -> Iterator[Watch]:
     made: list[Watcher] = []
 
     def make(*sources: Source, **options: Any) -> Watcher:
-        watcher = Watcher(sources, marks, **options)
+        watcher = Watcher(options.pop("among", lambda: sources), marks, **options)
         made.append(watcher)
         watcher.tick()
         marks.clear()
@@ -434,7 +437,7 @@ CHANGES: dict[str, Callable[[Repo], object]] = {
 def test_a_change_of_a_local_repository_marks_its_source(
     tmp_path: Path, repo: Repo, marks: Marks, watch: Watch, change: str
 ) -> None:
-    watch(repository(repo, tmp_path / "mirrors"))
+    watch(repository(repo, Mirrors(tmp_path / "mirrors")))
     CHANGES[change](repo)
     marks.wait_for("team")
 
@@ -443,7 +446,7 @@ def test_a_push_marks_the_bare_repository(
     tmp_path: Path, repo: Repo, marks: Marks, watch: Watch
 ) -> None:
     git(tmp_path, "clone", "-q", "--bare", repo.url, "bare.git")
-    watch(repository(Repo(tmp_path / "bare.git"), tmp_path / "mirrors"))
+    watch(repository(Repo(tmp_path / "bare.git"), Mirrors(tmp_path / "mirrors")))
     repo.commit({"a.yml": "x"})
     repo.git("push", "-q", str(tmp_path / "bare.git"), "main")
     marks.wait_for("team")
@@ -452,7 +455,7 @@ def test_a_push_marks_the_bare_repository(
 def test_an_edit_before_its_commit_marks_nothing(
     tmp_path: Path, repo: Repo, marks: Marks, watch: Watch, last: Source
 ) -> None:
-    watch(repository(repo, tmp_path / "mirrors"), last)
+    watch(repository(repo, Mirrors(tmp_path / "mirrors")), last)
     (repo.path / "a.yml").write_text("x")
     repo.git("add", "-A")
     assert "team" not in hear_all(tmp_path, marks)
@@ -510,8 +513,8 @@ def test_an_overflow_marks_all_sources(
 @pytest.fixture
 def polled(root: Path, tmp_path: Path, marks: Marks, clock: Clock, repo: Repo) -> Iterator[Watcher]:
     """One directory (asked for every 60 s, so every 30 s) and one repository (every 60 s)."""
-    sources = [directory(root), repository(repo, tmp_path / "mirrors")]
-    watcher = Watcher(sources, marks, clock=clock, wall=lambda: clock.now + 1e9)
+    sources = [directory(root), repository(repo, Mirrors(tmp_path / "mirrors"))]
+    watcher = Watcher(lambda: sources, marks, clock=clock, wall=lambda: clock.now + 1e9)
     watcher.tick()
     yield watcher
     watcher.stop()
@@ -540,9 +543,9 @@ def test_each_source_is_polled_at_its_interval(polled: Watcher, clock: Clock, ma
 def test_all_sources_are_looked_at_now_and_then(root: Path, marks: Marks, clock: Clock) -> None:
     source = open_source(
         SourceSettings("far", SourceKind.GIT, "x", url="https://example.org/x.git", interval=1e6),
-        mirrors=root,
+        mirrors=Mirrors(root),
     )
-    watcher = Watcher([source], marks, resync=100.0, clock=clock, wall=lambda: clock.now)
+    watcher = Watcher(lambda: [source], marks, resync=100.0, clock=clock, wall=lambda: clock.now)
     watcher.tick()
     assert 9 <= advance(watcher, clock, marks, 1000).count("far") <= 11
 
@@ -550,7 +553,7 @@ def test_all_sources_are_looked_at_now_and_then(root: Path, marks: Marks, clock:
 def test_a_clock_that_is_set_marks_all_sources(root: Path, marks: Marks, clock: Clock) -> None:
     wall = Clock()
     jumps: list[float] = []
-    watcher = Watcher([directory(root)], marks, clock=clock, wall=wall, jumped=jumps.append)
+    watcher = Watcher(lambda: [directory(root)], marks, clock=clock, wall=wall, jumped=jumps.append)
     watcher.tick()
     marks.clear()
     wall.now -= 3600
@@ -571,19 +574,14 @@ def test_each_turn_is_a_beat(polled: Watcher, clock: Clock) -> None:
     assert polled.beat == clock.now
 
 
-def test_a_poke_marks_a_source_at_once(polled: Watcher, marks: Marks) -> None:
-    marks.clear()
-    polled.poke("team")
-    polled.poke("unknown")
-    assert marks.all == [("team", 0.0, False)]
-
-
-def test_replaced_sources_are_looked_at_and_watched(
+def test_other_sources_are_looked_at_and_watched(
     root: Path, tmp_path: Path, marks: Marks, watch: Watch
 ) -> None:
     (tmp_path / "other").mkdir()
-    watcher = watch(directory(root))
-    watcher.replace([directory(tmp_path / "other", "other")])
+    sources = [directory(root)]
+    watcher = watch(among=lambda: sources)
+    sources[:] = [directory(tmp_path / "other", "other")]
+    watcher.renew()
     assert marks.names() == ["other"]
     watcher.tick()
     marks.clear()
@@ -593,9 +591,29 @@ def test_replaced_sources_are_looked_at_and_watched(
     assert "local" not in marks.names()
 
 
+def test_sources_of_one_repository_are_polled_together(
+    tmp_path: Path, repo: Repo, marks: Marks, clock: Clock
+) -> None:
+    mirrors = Mirrors(tmp_path / "mirrors")
+    sources = [repository(repo, mirrors, f"team-{n}", interval=60.0 + n) for n in range(20)]
+    watcher = Watcher(lambda: sources, marks, clock=clock, wall=lambda: clock.now)
+    watcher.tick()
+    names = advance(watcher, clock, marks, 300)
+    watcher.stop()
+    assert len({names.count(source.name) for source in sources}) == 1
+    assert 4 <= names.count("team-0") <= 6
+
+
+def test_the_next_poll_is_known(polled: Watcher) -> None:
+    rest = polled.next_poll("local")
+    assert rest is not None
+    assert 20 < rest < 40
+    assert polled.next_poll("unknown") is None
+
+
 def test_the_loop_turns_by_itself_and_ends_with_all_its_threads(root: Path, marks: Marks) -> None:
     before = set(threading.enumerate())
-    watcher = Watcher([directory(root)], marks)
+    watcher = Watcher(lambda: [directory(root)], marks)
     watcher.start()
     marks.wait_for("local")
     watcher.stop()
@@ -606,7 +624,7 @@ def test_a_turn_that_fails_does_not_end_the_loop(
     root: Path, marks: Marks, caplog: pytest.LogCaptureFixture
 ) -> None:
     marks.broken = True
-    watcher = Watcher([directory(root)], marks)
+    watcher = Watcher(lambda: [directory(root)], marks)
     watcher.start()
     marks.wait_for("local")
     marks.broken = False
@@ -618,7 +636,7 @@ def test_a_turn_that_fails_does_not_end_the_loop(
 
 def test_the_way_from_an_edit_to_a_name(root: Path) -> None:
     dirty = Dirty()
-    watcher = Watcher([directory(root)], dirty.mark, quiet=0.05)
+    watcher = Watcher(lambda: [directory(root)], dirty.mark, quiet=0.05)
     watcher.start()
     assert dirty.take(20) == "local"
     dirty.done("local", False)
@@ -660,13 +678,15 @@ def test_this_machine_can_be_watched(tmp_path: Path) -> None:
 LIMITED = """
 import logging, sys
 from pathlib import Path
+from envwatch.git.mirrors import Mirrors
 from envwatch.settings import SourceKind, SourceSettings
 from envwatch.sources import open_source
 from envwatch.watch import Watcher
 logging.basicConfig()
 settings = SourceSettings("local", SourceKind.DIRECTORY, "shared", directory=Path(sys.argv[1]))
 marked = []
-watcher = Watcher([open_source(settings, mirrors=Path("/"))], lambda name, **_: marked.append(name))
+source = open_source(settings, mirrors=Mirrors(Path("/")))
+watcher = Watcher(lambda: [source], lambda name, **_: marked.append(name))
 watcher.tick()
 watcher.stop()
 print(marked)

@@ -22,7 +22,11 @@ from envwatch.model import (
 
 @dataclass(frozen=True, slots=True)
 class SourceRecord:
-    """`place` is the url or folder, without secrets; `rules` identifies the settings in force."""
+    """`place` is the url or folder, without secrets; `rules` identifies the settings in force.
+
+    `branch` is what shall be followed, `ref` the full name of the ref that is followed now;
+    `family` is the source of which this one is a branch.
+    """
 
     name: str
     namespace: str
@@ -39,6 +43,8 @@ class SourceRecord:
     looked_at: datetime | None
     ok_at: datetime | None
     confirmed_empty: bool
+    family: str
+    ref: str
 
 
 @dataclass(frozen=True, slots=True)

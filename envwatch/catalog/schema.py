@@ -133,6 +133,8 @@ source = Table(
     Column("ok_at", Instant),
     Column("confirmed_empty", Boolean, nullable=False, default=False),
     Column("removed_at", Instant),
+    Column("family", String(64), nullable=False, default="", server_default=""),
+    Column("ref", Text, nullable=False, default="", server_default=""),
 )
 
 revision = Table(
@@ -145,6 +147,7 @@ revision = Table(
     Column("subject", Text, nullable=False, default=""),
     Column("committed_at", Instant),
     Column("seen_at", Instant, nullable=False),
+    Column("signature", Text, nullable=False, default="", server_default=""),
 )
 
 file = Table(

@@ -40,29 +40,26 @@ class Sources:
             row = c.execute(query).first()
         return rows.source(row) if row else None
 
-    def declare(self, sources: Sequence[tuple[SourceSettings, str]]) -> None:
-        """Take over the sources of the config, each with its place as people may see it."""
+    def declare(self, sources: Sequence[tuple[SourceSettings, str]], *, family: str = "") -> None:
+        """Take over the sources of the config, each with its place as people may see it.
+
+        With `family` they are all its members there are now, and other sources stay as they are.
+        """
         now = datetime.now(UTC)
         with self._database.write() as c:
             for settings, place in sources:
-                values = {
-                    "namespace": settings.namespace,
-                    "kind": settings.kind.value,
-                    "place": place,
-                    "branch": settings.branch,
-                    "removed_at": None,
-                }
-                c.execute(
-                    upsert(schema.source)
-                    .values(name=settings.name, **values)
-                    .on_conflict_do_update(index_elements=["name"], set_=values)
-                )
+                _declare(c, settings, place)
             names = [s.name for s, _ in sources]
-            c.execute(
-                update(schema.source)
-                .where(SOURCE.name.not_in(names), SOURCE.removed_at.is_(None))
-                .values(removed_at=now)
-            )
+            # who belongs to a family that is gone goes with it
+            mine = SOURCE.family == family if family else SOURCE.family.not_in(names)
+            gone = (mine, SOURCE.name.not_in(names), SOURCE.removed_at.is_(None))
+            c.execute(update(schema.source).where(*gone).values(removed_at=now))
+
+    def members(self, family: str) -> tuple[str, ...]:
+        """The sources that are branches of this one, as last seen."""
+        query = select(SOURCE.name).where(SOURCE.family == family, SOURCE.removed_at.is_(None))
+        with self._database.read() as c:
+            return tuple(c.execute(query.order_by(SOURCE.name)).scalars())
 
     def looked(self, name: str) -> None:
         """Nothing new was seen."""
@@ -165,6 +162,7 @@ class Sources:
                     fingerprint=fingerprint,
                     rules=rules,
                     revision=plan.revision,
+                    ref=plan.ref,
                     state=SourceState.OK,
                     message="",
                     hint="",
@@ -178,6 +176,22 @@ class Sources:
             return tuple(rows.environment(r) for r in found)
 
 
+def _declare(c: Connection, settings: SourceSettings, place: str) -> None:
+    values = {
+        "namespace": settings.namespace,
+        "kind": settings.kind.value,
+        "place": place,
+        "branch": settings.follows,
+        "family": settings.family,
+        "removed_at": None,
+    }
+    c.execute(
+        upsert(schema.source)
+        .values(name=settings.name, **values)
+        .on_conflict_do_update(index_elements=["name"], set_=values)
+    )
+
+
 def _record_revision(c: Connection, plan: Plan, now: datetime) -> None:
     if not plan.revision:
         return
@@ -187,6 +201,7 @@ def _record_revision(c: Connection, plan: Plan, now: datetime) -> None:
         "email": commit.email if commit else "",
         "subject": commit.subject if commit else "",
         "committed_at": commit.at if commit else None,
+        "signature": commit.signature if commit else "",
         "seen_at": now,
     }
     c.execute(

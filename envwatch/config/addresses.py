@@ -6,13 +6,14 @@ import re
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
-from envwatch.config.words import PLATFORMS, Wrong, quoted, read_text
+from envwatch.config.words import PLATFORMS, Wrong, quoted, read_namespace, read_text
 from envwatch.redact import has_credentials
 
 CHANNEL_NAME = r"[A-Za-z0-9][\w.-]{0,63}(?:/[A-Za-z0-9][\w.-]{0,63}){0,4}"
 SCHEME = r"[A-Za-z][A-Za-z0-9+.-]*://"
 # user@host:path, git's short form of ssh://; a slash before the colon makes it a path
 SCP = r"(?:[\w.-]+@)?[\w.-]{2,}:.+"
+TARGET = "write `analytics`, `analytics-{branch}` or `analytics/{name}-{branch}`"
 IN_AUTH_FILE = "put the credentials into the file that `channels.auth_file` names"
 
 
@@ -85,6 +86,22 @@ def read_repository(text: str) -> str:
     """What git is given: a URL, git's short form of ssh, or a path."""
     text = read_text(text)
     return read_path(text) if _is_path(text) else text
+
+
+def read_target(text: str) -> str:
+    """Where the environments of a branch go: `namespace`, or `namespace/name` with `{name}`."""
+    namespace, slash, rename = text.partition("/")
+    for part in (namespace, rename):
+        if set(re.findall(r"{[^}]*}?", part)) - {"{branch}", "{match}", "{name}"}:
+            raise Wrong(f"{quoted(text)} has a word in braces that is not known", TARGET)
+    if "{name}" in namespace or (slash and "{name}" not in rename) or "/" in rename:
+        raise Wrong(f"{quoted(text)} is not a namespace with names", TARGET)
+    if not re.match(r"[A-Za-z0-9]", namespace):
+        raise Wrong(f"{quoted(text)} could become any namespace", TARGET)
+    plain = re.sub(r"{\w+}", "x", text)
+    for part in plain.split("/"):
+        read_namespace(part)
+    return text
 
 
 def repository(text: str, base: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -11,12 +12,15 @@ from typing import Any, TypeVar
 from envwatch.config import addresses, sections
 from envwatch.config.words import split_listen
 from envwatch.settings import (
+    NO_CREDENTIALS,
+    Credentials,
     NamespaceSettings,
     Network,
     Settings,
     SolveOptions,
     SourceKind,
     SourceSettings,
+    Verify,
     WebSettings,
 )
 
@@ -40,12 +44,17 @@ def settings_of(config: sections.Config, path: Path, root: Path) -> Settings:
     """The frozen settings. The config was checked before."""
     base = path.parent
     builds = config.builds or sections.Builds()
-    sources = tuple(_source(entry, base) for entry in config.sources or ())
+    sources = tuple(source_of(entry, config, base) for entry in config.sources or ())
     names = dict.fromkeys([*(s.namespace for s in sources), *(config.namespaces or {})])
+    patterns = {target: s.namespace for s in sources for target in targets_of(s.branches)}
     settings = Settings(
         root=root,
         sources=sources,
         namespaces=tuple(_namespace(name, layers(config, name), base) for name in names),
+        patterns=tuple(
+            (pattern, _namespace(pattern, layers(config, name), base))
+            for pattern, name in patterns.items()
+        ),
         network=_network(config, base),
         web=_web(config.web or sections.Web()),
         path=path,
@@ -68,6 +77,12 @@ def layers(config: sections.Config, namespace: str) -> tuple[sections.NamespaceW
     return (config, *sources, *([entry] if entry else []))
 
 
+def targets_of(branches: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+    """The namespaces that `branches` may make, with `*` for what the name of a branch fills in."""
+    namespaces = (target.partition("/")[0] for _, target in branches)
+    return tuple(dict.fromkeys(re.sub(r"{\w+}", "*", name) for name in namespaces))
+
+
 def namespace_of(source: sections.SourceEntry) -> str:
     return source.namespace or source.name
 
@@ -83,16 +98,39 @@ def _given(**values: Any) -> dict[str, Any]:
     return {key: value for key, value in values.items() if value is not None}
 
 
-def _source(entry: sections.SourceEntry, base: Path) -> SourceSettings:
+def source_of(entry: sections.SourceEntry, config: sections.Config, base: Path) -> SourceSettings:
+    """One source as it is written, with what is said for all."""
     source = SourceSettings(
         name=entry.name,
         kind=SourceKind.GIT if entry.git else SourceKind.DIRECTORY,
         namespace=namespace_of(entry),
         url=addresses.repository(entry.git, base) if entry.git else "",
         directory=absolute(base, entry.directory) if entry.directory else None,
+        branches=tuple((entry.branches or {}).items()),
+        credentials=_credentials(entry, config, base) if entry.git else NO_CREDENTIALS,
+        verify=Verify(entry.verify or "", _file(base, entry.signers)),
     )
-    keys = {"branch", "include", "exclude", "interval", "timeout", "max_files"}
-    return _over(source, entry, keys)
+    refs = {"branch", "tag", "semver", "ref", "commit"}
+    return _over(source, entry, refs | {"include", "exclude", "interval", "timeout", "max_files"})
+
+
+def _credentials(entry: sections.SourceEntry, config: sections.Config, base: Path) -> Credentials:
+    """What the source says, and for https what is said for all."""
+    given = entry.credentials or sections.Credentials()
+    https = (entry.git or "").startswith("https:")
+    ca_file = given.ca_file or (config.ca_file if https else None)
+    return Credentials(
+        ssh_key=_file(base, given.ssh_key),
+        known_hosts=_file(base, given.known_hosts),
+        user=given.user or "",
+        password_file=_file(base, given.password_file),
+        ca_file=_file(base, ca_file),
+        proxy=given.proxy or (config.proxy if https else None) or "",
+    )
+
+
+def _file(base: Path, text: str | None) -> Path | None:
+    return absolute(base, text) if text else None
 
 
 def _namespace(name: str, said: Iterable[sections.NamespaceWords], base: Path) -> NamespaceSettings:

@@ -12,6 +12,7 @@ from pydantic_core import ErrorDetails
 
 from envwatch import yamltext
 from envwatch.config import fill, rules, sections
+from envwatch.config.problem import Problem
 from envwatch.config.words import Wrong
 from envwatch.errors import SpecError
 from envwatch.model import Level, Message
@@ -58,14 +59,14 @@ def _root(config: sections.Config | None, path: Path, given: Path | None) -> Pat
     return fill.root_of(config, path) if config else None
 
 
-def _follows(problem: rules.Problem, found: list[rules.Problem]) -> bool:
+def _follows(problem: Problem, found: list[Problem]) -> bool:
     """Is it said only because something that is wrong was left out?"""
     if found and problem.level is not Level.ERROR:
         return True
     return any(all(map(eq, problem.where, p.where)) for p in found)  # one lies in the other
 
 
-def _messages(found: list[rules.Problem], node: Node, path: str) -> tuple[Message, ...]:
+def _messages(found: list[Problem], node: Node, path: str) -> tuple[Message, ...]:
     messages = sorted((_message(p, node, path) for p in found), key=lambda m: (m.line, m.column))
     more = len(messages) - MOST_MESSAGES
     if more > 0:
@@ -74,7 +75,7 @@ def _messages(found: list[rules.Problem], node: Node, path: str) -> tuple[Messag
     return tuple(messages)
 
 
-def _message(problem: rules.Problem, node: Node, path: str) -> Message:
+def _message(problem: Problem, node: Node, path: str) -> Message:
     place = _find(node, problem)
     key = _key(problem.where)
     text = f"{key}: {problem.text}" if key else problem.text
@@ -84,7 +85,7 @@ def _message(problem: rules.Problem, node: Node, path: str) -> Message:
 # ---------------------------------------------------------------- places
 
 
-def _find(node: Node, problem: rules.Problem) -> Node:
+def _find(node: Node, problem: Problem) -> Node:
     """Where a problem is; the nearest value above it where there is nothing."""
     for step in problem.where[:-1] if problem.at_key else problem.where:
         below = _below(node, step)
@@ -122,14 +123,14 @@ def _plain(node: Node) -> Any:
 # ---------------------------------------------------------------- what pydantic says
 
 
-def _validated(node: Node) -> tuple[sections.Config | None, list[rules.Problem]]:
+def _validated(node: Node) -> tuple[sections.Config | None, list[Problem]]:
     """The model and what is wrong with single values.
 
     What is wrong is left out of the model, so that the rules between values are looked at too
     and a person sees all faults at once.
     """
     data = _plain(node)
-    found: list[rules.Problem] = []
+    found: list[Problem] = []
     for leave_out in (_leave_out, _leave_out_section, _leave_out_section):
         try:
             return sections.Config.model_validate(data), found
@@ -141,7 +142,7 @@ def _validated(node: Node) -> tuple[sections.Config | None, list[rules.Problem]]
     return None, found
 
 
-def _problem(error: ErrorDetails) -> rules.Problem:
+def _problem(error: ErrorDetails) -> Problem:
     where = error["loc"]
     kind = error["type"]
     wrong = error.get("ctx", {}).get("error")
@@ -149,13 +150,13 @@ def _problem(error: ErrorDetails) -> rules.Problem:
     if at_key:
         where = where[:-1]
     if isinstance(wrong, Wrong):
-        return rules.Problem(where, wrong.problem, wrong.hint, at_key=at_key)
+        return Problem(where, wrong.problem, wrong.hint, at_key=at_key)
     if kind == "extra_forbidden":
-        return rules.Problem(where, "unknown key", _nearest(where), at_key=True)
+        return Problem(where, "unknown key", _nearest(where), at_key=True)
     if kind == "missing":
-        return rules.Problem(where[:-1], f"`{where[-1]}` is missing", f"add `{where[-1]}:`")
+        return Problem(where[:-1], f"`{where[-1]}` is missing", f"add `{where[-1]}:`")
     expected = "a list" if kind == "tuple_type" else "a mapping of keys and values"
-    return rules.Problem(where, f"must be {expected}")
+    return Problem(where, f"must be {expected}")
 
 
 def _leave_out(data: Any, where: Place) -> None:

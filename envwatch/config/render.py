@@ -147,13 +147,37 @@ def _source(source: SourceSettings) -> dict[str, Any]:
         "name": source.name,
         "git": source.url,
         "directory": _path(source.directory),
-        "branch": source.branch if git else "",
+        **_repository(source),
         "namespace": source.namespace,
         "include": list(source.include),
         "exclude": list(source.exclude),
         "interval": write_duration(source.interval),
         "timeout": write_duration(source.timeout) if git else "",
         "max_files": source.max_files,
+    }
+
+
+def _repository(source: SourceSettings) -> dict[str, Any]:
+    """What of a repository is followed, and how it is reached."""
+    credentials = source.credentials
+    given = {
+        "ssh_key": _path(credentials.ssh_key),
+        "known_hosts": _path(credentials.known_hosts),
+        "user": credentials.user,
+        "password_file": _path(credentials.password_file),
+        "ca_file": _path(credentials.ca_file),
+        "proxy": credentials.proxy,
+    }
+    return {
+        "branch": source.branch,
+        "tag": source.tag,
+        "semver": source.semver,
+        "ref": source.ref,
+        "commit": source.commit,
+        "branches": dict(source.branches) or "",
+        "credentials": given if any(given.values()) else "",
+        "verify": source.verify.scheme,
+        "signers": _path(source.verify.signers),
     }
 
 

@@ -3,41 +3,27 @@
 from __future__ import annotations
 
 import grp
-import os
 import shutil
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
-from envwatch.config import addresses, fill, sections
+from envwatch.config import addresses, fill, repositories, sections
+from envwatch.config.problem import Problem, Step, file_problems, mode_of
 from envwatch.config.roots import root_problem
 from envwatch.config.words import Wrong, is_loopback, quoted, split_listen
-from envwatch.errors import EnvwatchError
-from envwatch.git.urls import check_url, local_path
+from envwatch.git.urls import local_path
 from envwatch.model import Level
 from envwatch.redact import has_credentials
 from envwatch.settings import NamespaceSettings, Network
-
-Step = str | int
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One thing to say about the value (or the key) at `where`, the steps from the top."""
-
-    where: tuple[Step, ...]
-    text: str
-    hint: str = ""
-    level: Level = Level.ERROR
-    at_key: bool = False
 
 
 def problems(config: sections.Config, path: Path, root: Path) -> Iterator[Problem]:
     """Everything that is wrong or doubtful in a config whose single values are fine."""
     yield from _root(root)
     yield from _sources(config, path.parent, root)
+    yield from repositories.problems(config, path.parent)
     yield from _namespaces(config)
     yield from _channels(config)
     yield from _files(config, path)
@@ -63,7 +49,6 @@ def _sources(config: sections.Config, base: Path, root: Path) -> Iterator[Proble
     for index, source in enumerate(config.sources or ()):
         where = ("sources", index)
         yield from _kind(source, where)
-        yield from _git(source, where, base)
         yield from _overlap(source, where, base, root)
     yield from _names(config)
     yield from _shared(config)
@@ -73,20 +58,6 @@ def _kind(source: sections.SourceEntry, where: tuple[Step, ...]) -> Iterator[Pro
     if bool(source.git) == bool(source.directory):
         amount = "both `git` and" if source.git else "neither `git` nor"
         yield Problem(where, f"has {amount} `directory`", "give exactly one of them")
-    elif source.directory:
-        for key in ("branch", "timeout"):
-            if getattr(source, key) is not None:
-                hint = "remove it, or watch the folder as a repository with `git`"
-                yield Problem((*where, key), "has no meaning for a directory", hint)
-
-
-def _git(source: sections.SourceEntry, where: tuple[Step, ...], base: Path) -> Iterator[Problem]:
-    if not source.git:
-        return
-    try:
-        check_url(addresses.repository(source.git, base))
-    except EnvwatchError as e:
-        yield Problem((*where, "git"), e.message, e.hint)
 
 
 def _overlap(
@@ -101,7 +72,7 @@ def _overlap(
         yield Problem(key, f"lies in the root `{root}`", "keep sources and root apart")
     elif source.directory and real in root.parents:
         yield Problem(key, f"holds the root `{root}`", "keep sources and root apart")
-    elif not stat.S_ISDIR(_mode(folder)):
+    elif not stat.S_ISDIR(mode_of(folder)):
         yield Problem(key, f"{quoted(str(folder))} is not a folder now", level=Level.WARNING)
 
 
@@ -214,31 +185,15 @@ def _files(config: sections.Config, path: Path) -> Iterator[Problem]:
     channels = config.channels
     if channels and channels.auth_file:
         auth_file = fill.absolute(path.parent, channels.auth_file)
-        yield from _file(auth_file, ("channels", "auth_file"))
-        if _mode(auth_file) & stat.S_IROTH:
+        yield from file_problems(auth_file, ("channels", "auth_file"))
+        if mode_of(auth_file) & stat.S_IROTH:
             hint = f"chmod 600 {auth_file}"
             yield Problem(("channels", "auth_file"), "everybody can read it", hint)
     if config.ca_file:
-        yield from _file(fill.absolute(path.parent, config.ca_file), ("ca_file",))
-    if config.proxy and has_credentials(config.proxy) and _mode(path) & stat.S_IROTH:
+        yield from file_problems(fill.absolute(path.parent, config.ca_file), ("ca_file",))
+    if config.proxy and has_credentials(config.proxy) and mode_of(path) & stat.S_IROTH:
         text = "holds a password, and everybody can read this file"
         yield Problem(("proxy",), text, f"chmod 640 {path}", Level.WARNING)
-
-
-def _file(path: Path, where: tuple[Step, ...]) -> Iterator[Problem]:
-    if not stat.S_ISREG(_mode(path)):
-        yield Problem(where, f"there is no file {quoted(str(path))}")
-    elif not os.access(path, os.R_OK):
-        hint = "let the user that runs envwatch read it"
-        yield Problem(where, f"{quoted(str(path))} cannot be read", hint)
-
-
-def _mode(path: Path) -> int:
-    """Kind and permissions; 0 for what is not there or cannot be reached."""
-    try:
-        return path.stat().st_mode
-    except OSError:
-        return 0
 
 
 def _programs(config: sections.Config, base: Path) -> Iterator[Problem]:

@@ -90,6 +90,7 @@ Index = Annotated[str, _word(addresses.read_index, format="uri")]
 Proxy = Annotated[str, _word(addresses.read_proxy, format="uri")]
 PublicUrl = Annotated[str, _word(addresses.read_public_url, format="uri")]
 Host = Annotated[str, _word(addresses.read_host, examples=["pypi.org"])]
+Target = Annotated[str, _word(addresses.read_target, examples=["analytics-{branch}"])]
 Repository = Annotated[str, _word(addresses.read_repository)]
 PathText = Annotated[str, _word(addresses.read_path)]
 
@@ -240,6 +241,23 @@ class NamespaceEntry(NamespaceWords):
     description: Text | None = _key("What the page says about it")
 
 
+class Credentials(Section):
+    """How one repository is reached. The files are read at each use."""
+
+    ssh_key: PathText | None = _key("The private key for ssh; readable by the owner alone")
+    known_hosts: PathText | None = _key(
+        "The host keys that ssh trusts. Not given: those that it knows anyway"
+    )
+    user: Text | None = _key("The user for https. Not given: `git`, as forges take it for tokens")
+    password_file: PathText | None = _key(
+        "A file with the password or token for https in its first line"
+    )
+    ca_file: PathText | None = _key(
+        "Certificates to trust besides the usual ones, as PEM. Not given: the global `ca_file`"
+    )
+    proxy: Proxy | None = _key("The proxy for https. Not given: the global `proxy`")
+
+
 class SourceEntry(NamespaceWords):
     """Where environment files come from: a git repository, or a directory.
 
@@ -250,6 +268,21 @@ class SourceEntry(NamespaceWords):
     git: Repository | None = _key("URL or path of a repository; give this or `directory`")
     directory: PathText | None = _key("A folder; give this or `git`")
     branch: Text | None = _key("The branch that is followed. Not given: the repository's own")
+    tag: Text | None = _key("A tag to follow instead of a branch")
+    semver: Text | None = _key("Follow the newest tag in a range of versions, as `>=1.2 <2`")
+    ref: Text | None = _key("The full name of a ref to follow, as `refs/pull/12/head`")
+    commit: Text | None = _key("The id of the one commit that is meant, in full")
+    branches: dict[Text, Target] | None = _key(
+        "Several branches: patterns, and the namespace of each; `{branch}` and `{match}` stand for"
+        " the branch and for what `*` matched, and `namespace/{name}-{branch}` renames"
+    )
+    credentials: Credentials | None = _key("How the repository is reached")
+    verify: Annotated[str, _one_of("ssh", "gpg")] | None = _key(
+        "Take only commits or tags that are signed by one of `signers`"
+    )
+    signers: PathText | None = _key(
+        "Who may sign: ssh's file of allowed signers, or public keys as gpg exports them"
+    )
     namespace: Namespace | None = _key("Who owns the environments. Not given: the source's name")
     include: tuple[Glob, ...] | None = _key("Patterns of the files to look at")
     exclude: tuple[Glob, ...] | None = _key("Patterns of files to leave out")
@@ -268,7 +301,7 @@ class Config(NamespaceWords):
     sources: tuple[SourceEntry, ...] | None = _key("Where environment files come from")
     channels: Channels | None = _key("Where conda packages come from, and how")
     builds: Builds | None = _key("How environments are built")
-    proxy: Proxy | None = _key("The proxy for channels and indexes. Not given: none")
+    proxy: Proxy | None = _key("The proxy for channels, indexes and repositories. Not given: none")
     ca_file: PathText | None = _key("Certificates to trust besides the usual ones, as PEM")
     web: Web | None = _key("The page and its API")
     watch: Watch | None = _key("How changes are noticed")

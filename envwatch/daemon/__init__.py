@@ -7,9 +7,10 @@ import queue
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 
 import sdnotify
 
@@ -37,7 +38,8 @@ IDLE = 0.5  # seconds between two looks of the thread for chores
 TURN = 5.0  # seconds after which the reconciler shows that it is alive
 DRAIN = 10.0  # seconds that builds get to end when the daemon stops
 
-NOBODY = ""  # no source is called so: it only wakes the reconciler
+LOOKERS = 4  # threads that look at sources: one host that hangs must not keep the others waiting
+NOBODY = "/"  # no source is called so: it only wakes a reconciler
 
 LoadSettings = Callable[[], Settings]
 
@@ -89,7 +91,7 @@ class Daemon:
         self._schedule = Schedule(parts.catalog, self._chores.put)
         settings = parts.settings()
         self._watcher = Watcher(
-            parts.sources.values(),
+            parts.roster.all,
             parts.dirty.mark,
             quiet=settings.quiet_period,
             resync=settings.resync,
@@ -97,6 +99,7 @@ class Daemon:
             jumped=lambda _: self._schedule.load(parts.settings()),
         )
         self._beats = Beats()
+        self._unseen: set[str] = set()
         self._threads: list[threading.Thread] = []
         self._notifier = sdnotify.SystemdNotifier()
 
@@ -154,11 +157,16 @@ class Daemon:
 
     def _start_threads(self) -> None:
         parts = self._parts
-        for source in parts.sources:
+        for source in parts.roster.names():
             parts.dirty.mark(source)
+        self._unseen = parts.roster.names()
         self._watcher.start()
         self._schedule.start(parts.settings())
-        self._start("reconciler", self._reconcile)
+        for number in range(LOOKERS):
+            # half of them are never held up by a repository that is known not to answer
+            sound = number % 2 == 0
+            name = f"reconciler {number + 1}"
+            self._start(name, partial(self._reconcile, name, sound=sound))
         self._start("chores", self._do_chores)
         for number in range(parts.settings().parallel):
             self._start(f"builder {number + 1}", lambda: parts.worker.loop(self._stop))
@@ -168,23 +176,22 @@ class Daemon:
         self._threads.append(thread)
         thread.start()
 
-    def _reconcile(self) -> None:
+    def _reconcile(self, beat: str, *, sound: bool) -> None:
         dirty = self._parts.dirty
-        unseen = set(self._parts.sources)
         while not self._stop.is_set():
-            self._beats.beat("reconciler")
-            if not unseen:
+            self._beats.beat(beat)
+            if not self._unseen:
                 self._first_pass.set()
-            name = dirty.take(TURN)
-            if name is None or name == NOBODY:
+            name = dirty.take(TURN, sound=sound)
+            if name is None or name.startswith(NOBODY):
                 continue
             dirty.done(name, error=self._look(name))
-            unseen.discard(name)
+            self._unseen.discard(name)
 
     def _look(self, name: str) -> bool:
         """Reconcile one source; did it fail?"""
         try:
-            self._parts.look(name)
+            self._parts.look(name, since=self._parts.dirty.since(name))
         except SourceError:
             return True
         except Exception:
@@ -234,7 +241,7 @@ class Daemon:
         try:
             settings = self._load()
             reload(self._parts, settings)
-            self._watcher.replace(self._parts.sources.values())
+            self._watcher.renew()
             self._schedule.load(self._parts.settings())
             logger.info("the config was read again")
         except (ConfigError, EnvwatchError) as e:
@@ -245,7 +252,8 @@ class Daemon:
         logger.info("stopping")
         self._stop.set()
         self._parts.catalog.database.wake()
-        self._parts.dirty.mark(NOBODY)
+        for number in range(LOOKERS):
+            self._parts.dirty.mark(f"{NOBODY}{number}")
         for server in servers:
             server.stop()
         self._watcher.stop()
@@ -309,7 +317,7 @@ def once(settings: Settings) -> Pass:
         parts.executor.start()
         recover(parts.worker)
         before = parts.catalog.builds.newest_id()
-        failed = tuple(name for name in parts.sources if _fails(parts, name))
+        failed = tuple(name for name in _looked_at(parts) if _fails(parts, name))
         _drain(parts)
         return _summary(parts, failed, before)
 
@@ -325,6 +333,14 @@ def work_off(settings: Settings) -> None:
 def _drain(parts: Parts) -> None:
     while parts.worker.run_one() or chores.make_next_archive(parts.worker):
         pass
+
+
+def _looked_at(parts: Parts) -> Iterator[str]:
+    """Every source; the branches of one come up while it is looked at."""
+    seen: set[str] = set()
+    while left := sorted(parts.roster.names() - seen):
+        yield left[0]
+        seen.add(left[0])
 
 
 def _fails(parts: Parts, name: str) -> bool:

@@ -11,6 +11,7 @@ from envwatch.catalog.records import BuildRecord, EnvironmentRecord
 from envwatch.daemon.parts import Parts
 from envwatch.errors import Conflict, NotFound
 from envwatch.model import BuildState, EnvKey, FileState
+from envwatch.sources.family import Family
 from envwatch.views import pages
 from envwatch.worker import chores
 from envwatch.worker.preview import Preview, preview
@@ -101,11 +102,23 @@ class Commands:
 
     def plan(self, source: str = "") -> Answer:
         """What a look at one source, or at all of them, would change; nothing of it is done."""
-        if source and source not in self._parts.sources:
-            raise NotFound(f"there is no source `{source}`", hint="see `envwatch source list`")
-        names = [source] if source else list(self._parts.sources)
+        names = self._plannable(source)
         previews = tuple(preview(self._parts.worker, self._parts.plan(name)) for name in names)
         return {"sources": PREVIEWS.dump_python(previews, mode="json")}
+
+    def _plannable(self, source: str) -> list[str]:
+        """A source, the branches of one, or all that have files. Raises NotFound, SourceError."""
+        if source and self._parts.roster.get(source) is None:
+            raise NotFound(f"there is no source `{source}`", hint="see `envwatch source list`")
+        for family in self._parts.roster.all():
+            if isinstance(family, Family) and source in ("", family.name):
+                self._parts.look(family.name)
+        chosen = self._parts.roster.all()
+        return [
+            s.name
+            for s in chosen
+            if not isinstance(s, Family) and source in ("", s.name, s.settings.family)
+        ]
 
     def confirm_empty(self, source: str) -> Answer:
         self._parts.operations.confirm_empty(source)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -12,12 +13,12 @@ from envwatch.catalog import Catalog, open_catalog
 from envwatch.errors import CatalogError
 from envwatch.executors import Executor
 from envwatch.executors.local import LocalExecutor
+from envwatch.git.mirrors import Mirrors
 from envwatch.model import Plan
 from envwatch.operations import Operations
 from envwatch.reconcile import Reconciler
-from envwatch.redact import redact
 from envwatch.settings import Settings
-from envwatch.sources import Source, open_source
+from envwatch.sources.roster import Roster
 from envwatch.storage import open_storage
 from envwatch.store import Store
 from envwatch.watch import Dirty
@@ -50,21 +51,31 @@ class Parts:
     executor: Executor
     publisher: Publisher
     worker: Worker
-    sources: dict[str, Source]
+    roster: Roster
     reconciler: Reconciler
     dirty: Dirty
     operations: Operations
-    looking: threading.Lock
+    looking: Turns
 
-    def look(self, name: str, *, force: bool = False) -> None:
-        """Reconcile one source; two looks at once would only get into each other's way."""
-        with self.looking:
-            self.reconciler.look(name, force=force)
+    def look(self, name: str, *, force: bool = False, since: float | None = None) -> None:
+        """Reconcile one source; two looks at it at once would only get into each other's way."""
+        with self.looking.of(name):
+            self.reconciler.look(name, force=force, since=since)
 
     def plan(self, name: str) -> Plan:
         """What a look at one source would change."""
-        with self.looking:
+        with self.looking.of(name):
             return self.reconciler.plan(name)
+
+
+class Turns:
+    """A lock for each name."""
+
+    def __init__(self) -> None:
+        self._locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+
+    def of(self, name: str) -> threading.Lock:
+        return self._locks[name]
 
 
 @contextmanager
@@ -96,9 +107,12 @@ def _parts(settings: Settings, store: Store, catalog: Catalog, reached: Reached)
     executor = LocalExecutor()
     publisher = Publisher(catalog, store, storage, current, reached)
     worker = Worker(catalog, store, executor, publisher, current)
-    sources = open_sources(settings, store)
+    mirrors = Mirrors(store.mirrors)
+    roster = Roster(settings.sources, mirrors)
+    mirrors.sweep()
     dirty = Dirty()
     declare(catalog, settings)
+    mark = marker(roster, dirty)
     return Parts(
         settings=current,
         store=store,
@@ -106,22 +120,27 @@ def _parts(settings: Settings, store: Store, catalog: Catalog, reached: Reached)
         executor=executor,
         publisher=publisher,
         worker=worker,
-        sources=sources,
-        reconciler=Reconciler(catalog, settings, sources, publisher.converge),
+        roster=roster,
+        reconciler=Reconciler(catalog, current, roster, publisher.converge, dirty.mark),
         dirty=dirty,
-        operations=Operations(catalog, publisher.converge, dirty.mark),
-        looking=threading.Lock(),
+        operations=Operations(catalog, publisher.converge, mark),
+        looking=Turns(),
     )
 
 
-def open_sources(settings: Settings, store: Store) -> dict[str, Source]:
-    return {s.name: open_source(s, mirrors=store.mirrors) for s in settings.sources}
+def marker(roster: Roster, dirty: Dirty) -> Callable[[str], None]:
+    """Wakes a source and all that follow the same repository: one question tells of all."""
+
+    def mark(name: str) -> None:
+        for each in roster.beside(name):
+            dirty.mark(each)
+
+    return mark
 
 
 def declare(catalog: Catalog, settings: Settings) -> None:
     """Tell the catalog which sources there are."""
-    places = [redact(s.url) if s.url else str(s.directory) for s in settings.sources]
-    catalog.sources.declare(list(zip(settings.sources, places, strict=True)))
+    catalog.sources.declare([(s, s.place) for s in settings.sources])
 
 
 def reload(parts: Parts, settings: Settings) -> None:
@@ -132,11 +151,7 @@ def reload(parts: Parts, settings: Settings) -> None:
         return
     if settings.web != old.web:
         logger.warning("`web` has changed: it takes effect at the next start")
-    with parts.looking:
+    with parts.roster.writing:
         parts.settings.replace(settings)
-        parts.sources.clear()
-        parts.sources.update(open_sources(settings, parts.store))
+        parts.roster.replace(settings.sources, Mirrors(parts.store.mirrors))
         declare(parts.catalog, settings)
-        parts.reconciler = Reconciler(
-            parts.catalog, settings, parts.sources, parts.publisher.converge
-        )

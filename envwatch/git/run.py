@@ -9,19 +9,22 @@ import selectors
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import IO, cast
 
 from git.cmd import Git
 
 from envwatch.errors import SourceError
+from envwatch.git.credentials import Helpers, written
 from envwatch.redact import redact
+from envwatch.settings import NO_CREDENTIALS, Credentials
 
 MIB = 2**20
 _CHUNK = 2**16
+_WATCH = 1.0
 
 # What git and ssh need of the daemon's surroundings. All else is taken away, above all every
 # GIT_* variable: GIT_DIR would read another repository, GIT_CONFIG_COUNT can run programs.
@@ -32,12 +35,6 @@ _KEPT = frozenset(
         *("all_proxy", "ALL_PROXY", "no_proxy", "NO_PROXY"),
     }
 )
-_SSH = (
-    "ssh -oBatchMode=yes -oStrictHostKeyChecking=yes -oConnectTimeout=15 -oServerAliveInterval=15 "
-    "-oServerAliveCountMax=2 -oControlMaster=no -oControlPath=none -oClearAllForwardings=yes "
-    "-oPermitLocalCommand=no"
-)
-
 # Settings are a file and not `-c`, because a git-upload-pack that serves a local repository reads
 # the file, and drops `-c`. Nothing here checks fetched objects as `fsckObjects` would: what that
 # refuses is dangerous in a work tree only, and one odd name would refuse the whole commit.
@@ -88,6 +85,7 @@ class Surroundings:
 
     folder: Path
     transport: str
+    credentials: Credentials = NO_CREDENTIALS
 
     @property
     def config(self) -> Path:
@@ -100,24 +98,18 @@ class Surroundings:
             "GIT_ATTR_NOSYSTEM": "1",
             "GIT_CEILING_DIRECTORIES": str(self.folder.resolve().parent),
             "GIT_TERMINAL_PROMPT": "0",
-            "GIT_ASKPASS": "",
             "GIT_OPTIONAL_LOCKS": "0",
             "GIT_NO_REPLACE_OBJECTS": "1",
             "GIT_NO_LAZY_FETCH": "1",
             "GIT_ALLOW_PROTOCOL": self.transport,
-            "GIT_SSH_COMMAND": _SSH,
-            "GIT_SSH_VARIANT": "ssh",
             "LC_ALL": "C",
+            **Helpers(self.folder, self.credentials).variables(),
         }
 
     def prepare(self) -> None:
-        """Make the folder and its config, also when somebody changed them."""
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if self.config.is_file() and self.config.read_text(errors="replace") == _CONFIG:
-            return
-        with NamedTemporaryFile("w", dir=self.folder, delete=False) as file:
-            file.write(_CONFIG)
-        Path(file.name).replace(self.config)
+        """Make the folder and what git needs in it, also when somebody changed it."""
+        written(self.config, _CONFIG.encode())
+        Helpers(self.folder, self.credentials).prepare()
 
 
 def run_git(
@@ -128,8 +120,12 @@ def run_git(
     data: bytes = b"",
     limit: int = 16 * MIB,
     pass_fds: tuple[int, ...] = (),
+    watch: Callable[[], None] | None = None,
 ) -> tuple[bytes, str]:
-    """What git wrote to its output and to its errors. On any failure its process group is gone."""
+    """What git wrote to its output and to its errors. On any failure its process group is gone.
+
+    `watch` is called about once in a second while git runs; what it raises ends git.
+    """
     surroundings.prepare()
     # GitPython can add to the inherited environment and cannot take from it: `env -u` does. Values
     # go through `env=`, so that none shows in the list of processes.
@@ -146,7 +142,7 @@ def run_git(
     )
     process: subprocess.Popen[bytes] = handle.proc  # type: ignore[assignment]  # set by execute
     try:
-        out, err = _talk(process, data, limit, time.monotonic() + timeout)
+        out, err = _talk(process, data, limit, time.monotonic() + timeout, watch)
     except (TimeoutError, subprocess.TimeoutExpired):
         raise SourceError(f"git {_verb(arguments)} did not end within {timeout:g} s") from None
     finally:
@@ -158,7 +154,11 @@ def run_git(
 
 
 def _talk(
-    process: subprocess.Popen[bytes], data: bytes, limit: int, deadline: float
+    process: subprocess.Popen[bytes],
+    data: bytes,
+    limit: int,
+    deadline: float,
+    watch: Callable[[], None] | None,
 ) -> tuple[bytearray, bytearray]:
     """Feed the input and collect the output and the errors, until all are closed."""
     stdin, stdout, stderr = _pipes(process)
@@ -168,16 +168,23 @@ def _talk(
         selector.register(stdout, selectors.EVENT_READ, lambda: _hear(stdout.fileno(), out, limit))
         selector.register(stderr, selectors.EVENT_READ, lambda: _overhear(stderr.fileno(), err))
         while selector.get_map():
-            for key, _ in selector.select(max(0.0, deadline - time.monotonic())):
+            for key, _ in selector.select(_patience(deadline, watch)):
                 goes_on = key.data()
                 if not goes_on:
                     selector.unregister(key.fileobj)
                     if key.fileobj is stdin:
                         stdin.close()
+            if watch is not None:
+                watch()
             if time.monotonic() >= deadline:
                 raise TimeoutError
     process.wait(max(0.1, deadline - time.monotonic()))
     return out, err
+
+
+def _patience(deadline: float, watch: Callable[[], None] | None) -> float:
+    rest = max(0.0, deadline - time.monotonic())
+    return rest if watch is None else min(rest, _WATCH)
 
 
 def _say(fd: int, rest: bytearray) -> bool:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Protocol
 
 from envwatch.errors import SourceError
+from envwatch.git.refs import Tip
 from envwatch.git.run import MIB, GitFailed, OutputTooLarge
 from envwatch.model import Commit
 
@@ -46,12 +47,17 @@ class Entry:
 class Tree:
     """One revision, readable while its mirror is locked.
 
-    `fetch_blobs` brings blobs into the mirror, all in one request.
+    `fetch_blobs` brings blobs into the mirror, all in one request; `sign` says who signed it.
     """
 
-    revision: str
+    tip: Tip
     run: Run
     fetch_blobs: Callable[[Iterable[str]], None]
+    sign: Callable[[], str]
+
+    @property
+    def revision(self) -> str:
+        return self.tip.revision
 
     def entries(self) -> Iterator[Entry]:
         """All that the revision holds, in git's order; folders are not listed."""
@@ -72,13 +78,15 @@ class Tree:
             found = self._at_once(limits)
         except GitFailed:
             found = self._by_size(limits)
-        commit = parse_commit(self.revision, found.pop(self.revision))
-        small = {o: data for o, data in found.items() if len(data) <= limits[o]}
+        commit = replace(
+            parse_commit(self.revision, found.pop(self.revision)), signature=self.sign()
+        )
+        small = {o: d for o, d in found.items() if o in limits and len(d) <= limits[o]}
         return commit, dict.fromkeys(limits) | small
 
     def _at_once(self, limits: Mapping[str, int]) -> dict[str, bytes]:
         """What is small and there already, as after most commits: one request."""
-        return self._objects([self.revision, *limits], _AT_ONCE)
+        return self._objects([*self._own(), *limits], _AT_ONCE)
 
     def _by_size(self, limits: Mapping[str, int]) -> dict[str, bytes]:
         """The sizes first: nothing is read that is too large, and blobs may have to be fetched."""
@@ -94,7 +102,11 @@ class Tree:
                 f"commit `{self.revision[:12]}` holds more than {_BLOBS_LIMIT // MIB} MiB of files",
                 hint="narrow `include`",
             )
-        return self._objects([self.revision, *small], size + _COMMIT_LIMIT)
+        return self._objects([*self._own(), *small], size + 2 * _COMMIT_LIMIT)
+
+    def _own(self) -> tuple[str, ...]:
+        """The commit, and the tag that names it: a signature counts for what is whole."""
+        return tuple(dict.fromkeys((self.revision, self.tip.target)))
 
     def _sizes(self, oids: Iterable[str]) -> dict[str, int]:
         answer = self.run("cat-file", "--batch-check", data=_lines(oids)).decode()
@@ -115,7 +127,7 @@ class Tree:
             end = answer.find(b"\n", at)
             header = answer[at:end].decode().split(" ")
             data = answer[end + 1 : end + 1 + int(header[-1])] if len(header) == 3 else b""
-            kind = "commit" if oid == self.revision else "blob"
+            kind = {self.tip.target: "tag", self.revision: "commit"}.get(oid, "blob")
             # Git does not hash what it reads, so it would hand out what a bad disk made of it.
             if header[:2] != [oid, kind] or _oid(kind, data, oid) != oid:
                 raise GitFailed(f"git cat-file: `{oid}` is missing or broken")

@@ -28,7 +28,7 @@ def check_url(url: str) -> None:
     if _holds_secret(url):
         raise SourceStalled(
             "the url of the repository holds credentials",
-            hint="use a deploy key over ssh, or the file ~/.netrc of the service user for https",
+            hint="put the password or token into a file, and name it in `credentials`",
         )
     if not _is_address(url):
         raise SourceStalled(f"`{shown(url)}` is not an address that is used", hint=_FORMS)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
+from envwatch.git.mirrors import Mirrors
 from envwatch.model import Snapshot
 from envwatch.settings import SourceKind, SourceSettings
 from envwatch.sources.directory import open_directory
+from envwatch.sources.family import Family, open_family
 from envwatch.sources.git import open_git
 
 
@@ -20,12 +22,20 @@ class Source(Protocol):
     @property
     def settings(self) -> SourceSettings: ...
 
+    @property
+    def group(self) -> str:
+        """Sources of one group change together: one look tells whether any of them did."""
+        ...
+
     def snapshot(self, seen: str = "") -> Snapshot:
         """All environment files as they are now; `seen` is a fingerprint that was just taken."""
         ...
 
-    def fingerprint(self) -> str:
-        """Cheaper than a snapshot: as long as it stays the same, so does the snapshot."""
+    def fingerprint(self, since: float | None = None) -> str:
+        """Cheaper than a snapshot: as long as it stays the same, so does the snapshot.
+
+        It knows all that changed until `since` (monotonic), or until now.
+        """
         ...
 
     def watch_paths(self) -> tuple[Path, ...]:
@@ -33,7 +43,18 @@ class Source(Protocol):
         ...
 
 
-def open_source(settings: SourceSettings, *, mirrors: Path) -> Source:
+# what a look is taken at: a family has members instead of files
+Looked = Source | Family
+
+
+def open_looked(settings: SourceSettings, *, mirrors: Mirrors) -> Looked:
+    """A source of the config, which may be a family. Raises as `open_source`."""
+    if settings.branches:
+        return open_family(settings, mirrors)
+    return open_source(settings, mirrors=mirrors)
+
+
+def open_source(settings: SourceSettings, *, mirrors: Mirrors) -> Source:
     """Make a source; nothing is read yet. An address that is refused is a `SourceStalled`."""
     if settings.kind is SourceKind.GIT:
         return open_git(settings, mirrors)

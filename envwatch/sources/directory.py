@@ -124,10 +124,14 @@ class DirectorySource:
     def name(self) -> str:
         return self.settings.name
 
+    @property
+    def group(self) -> str:
+        return self.name
+
     def watch_paths(self) -> tuple[Path, ...]:
         return (self.directory,)
 
-    def fingerprint(self) -> str:
+    def fingerprint(self, since: float | None = None) -> str:  # noqa: ARG002  # always as it is now
         digest = hashlib.sha256(f"{self.selection.mark} {self._epoch()}".encode())
         walk = _Walk(self.selection)
         root = self._open()

@@ -48,7 +48,7 @@ class Selection:
 
 
 def selection(settings: SourceSettings) -> Selection:
-    described = repr((settings.url, settings.directory, settings.branch, settings.max_files))
+    described = repr((settings.url, settings.directory, settings.max_files))
     described += repr((settings.include, settings.exclude))
     mark = hashlib.sha256(described.encode()).hexdigest()[:8]
     return Selection(compile_globs(settings.include, settings.exclude), settings.max_files, mark)

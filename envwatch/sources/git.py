@@ -1,4 +1,4 @@
-"""A branch of a git repository as a source: read from a mirror, never from a work tree."""
+"""A branch, tag or commit of a repository as a source: read from a mirror, never a work tree."""
 
 from __future__ import annotations
 
@@ -7,19 +7,27 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from envwatch.git.local import watched
-from envwatch.git.mirror import Mirror, full_ref, mirror_path
+from envwatch.git.mirror import Mirror
+from envwatch.git.mirrors import Mirrors
+from envwatch.git.refs import Refs, Tip, check, resolve, wanted
 from envwatch.git.tree import LINK, SUBMODULE, Entry, Tree
-from envwatch.git.urls import check_url
+from envwatch.git.urls import check_url, shown
 from envwatch.model import Message, Snapshot, SourceFile
 from envwatch.settings import SourceSettings
 from envwatch.sources import files
 from envwatch.sources.files import Selection, selection
 
+_LFS = b"version https://git-lfs.github.com/spec/"
+
 
 @dataclass(slots=True)
 class _Memory:
-    """The last snapshot: it answers again for its revision, and its blobs are not read twice."""
+    """What was seen last: the tip that a fingerprint names, and the snapshot that it gave.
 
+    The snapshot answers again for its revision, and its blobs are not read twice.
+    """
+
+    tip: Tip | None = None
     last: Snapshot | None = None
 
     def blobs(self) -> dict[str, bytes]:
@@ -38,19 +46,33 @@ class GitSource:
     def name(self) -> str:
         return self.settings.name
 
-    def fingerprint(self) -> str:
-        return f"{self.mirror.tip(self.settings.branch)}-{self.selection.mark}"
+    @property
+    def group(self) -> str:
+        return self.mirror.path.name
+
+    def fingerprint(self, since: float | None = None) -> str:
+        tip = self._tip(since)
+        return f"{tip.target}-{self.selection.mark}"
 
     def snapshot(self, seen: str = "") -> Snapshot:
-        tip = seen.partition("-")[0] or self.mirror.tip(self.settings.branch)
+        tip = self.memory.tip
+        if tip is None or seen.partition("-")[0] != tip.target:
+            tip = self._tip(None)
         last = self.memory.last
-        if last is None or last.revision != tip:
-            last = self.mirror.read(self.settings.branch, tip, self._snapshot)
+        if last is None or last.revision != tip.revision or last.ref != tip.ref:
+            last = self.mirror.read(tip, self._snapshot, self.settings.verify)
             self.memory.last = last
         return last
 
     def watch_paths(self) -> tuple[Path, ...]:
         return watched(self.settings.url)
+
+    def _tip(self, since: float | None) -> Tip:
+        """What is followed now. A commit that was given by its id is not asked for."""
+        fixed = bool(self.settings.commit)
+        offered = Refs({}) if fixed else self.mirror.remote.refs(since)
+        self.memory.tip = resolve(self.settings, offered, shown(self.settings.url))
+        return self.memory.tip
 
     def _snapshot(self, tree: Tree) -> Snapshot:
         entries, messages = self._candidates(tree)
@@ -59,7 +81,14 @@ class GitSource:
         commit, read = tree.read(_wanted(chosen, known))
         blobs = known | read
         taken = tuple(_file(entry, blobs.get(entry.oid)) for entry in chosen)
-        return Snapshot(self.name, tree.revision, taken, commit=commit, messages=tuple(messages))
+        return Snapshot(
+            self.name,
+            tree.revision,
+            taken,
+            commit=commit,
+            messages=tuple(messages),
+            ref=tree.tip.ref,
+        )
 
     def _candidates(self, tree: Tree) -> tuple[dict[str, Entry], list[Message]]:
         """The few of many entries that can matter, and no more of them than the limit says."""
@@ -94,6 +123,8 @@ def _file(entry: Entry, data: bytes | None) -> SourceFile:
         return files.unread(entry.path, entry.oid, refusal)
     if data is None or len(data) > files.limit_of(entry.path):
         return files.too_large(entry.path, entry.oid)
+    if data.startswith(_LFS):
+        return files.unread(entry.path, entry.oid, "the file is kept by Git LFS, which is not read")
     return SourceFile(entry.path, entry.oid, data)
 
 
@@ -106,9 +137,9 @@ def _refusal(entry: Entry) -> str:
     return files.strange_name(entry.path)
 
 
-def open_git(settings: SourceSettings, mirrors: Path) -> GitSource:
+def open_git(settings: SourceSettings, mirrors: Mirrors) -> GitSource:
     check_url(settings.url)
-    full_ref(settings.branch)
-    path = mirror_path(mirrors, settings.url)
-    mirror = Mirror(path, settings.url, settings.timeout)
+    check(settings)
+    mirror = mirrors.of(settings.url, settings.credentials, settings.timeout)
+    mirror.remote.want(wanted(settings))
     return GitSource(settings, selection(settings), mirror)

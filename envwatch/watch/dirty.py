@@ -27,6 +27,7 @@ class _Waiting:
 
     due: float | None = None
     first: float = 0.0
+    since: float = 0.0
     patient: bool = False
     busy: bool = False
     failures: int = 0
@@ -59,6 +60,7 @@ class Dirty:
         with self._changed:
             now = self._clock()
             waiting = self._names.setdefault(name, _Waiting())
+            waiting.since = now
             if waiting.due is not None and patient:
                 return
             if waiting.due is None or waiting.patient:
@@ -68,16 +70,17 @@ class Dirty:
             waiting.patient = patient
             self._changed.notify_all()
 
-    def take(self, timeout: float) -> str | None:
-        """The name that is due longest; nothing when none is before the time is over."""
+    def take(self, timeout: float, *, sound: bool = False) -> str | None:
+        """The name that is due longest; nothing when none is before the time is over.
+
+        `sound` leaves out those whose last look failed: a thread that takes only the others is
+        never held up by a host that is known to hang.
+        """
         with self._changed:
             end = self._clock() + timeout
             while True:
                 now = self._clock()
-                due = [
-                    (w.due, n) for n, w in self._names.items() if w.due is not None and not w.busy
-                ]
-                first, name = min(due, default=(end, ""))
+                first, name = min(self._due(sound=sound), default=(end, ""))
                 if name and first <= now:
                     self._names[name].due = None
                     self._names[name].busy = True
@@ -85,6 +88,19 @@ class Dirty:
                 if now >= end:
                     return None
                 self._changed.wait(min(first, end) - now)
+
+    def since(self, name: str) -> float:
+        """When a name was marked last: a look must see all that had changed by then."""
+        with self._changed:
+            waiting = self._names.get(name)
+            return waiting.since if waiting else self._clock()
+
+    def _due(self, *, sound: bool) -> list[tuple[float, str]]:
+        return [
+            (waiting.due, name)
+            for name, waiting in self._names.items()
+            if waiting.due is not None and not waiting.busy and not (sound and waiting.failures)
+        ]
 
     def done(self, name: str, error: bool) -> None:
         """The look is over. After an error the next comes by itself, each time later."""
@@ -95,5 +111,7 @@ class Dirty:
             if error and (waiting.due is None or waiting.patient):
                 longest = min(_LAST_RETRY, _FIRST_RETRY * 2 ** min(waiting.failures, 20))
                 waiting.due = self._clock() + self._uniform(_FIRST_RETRY, longest)
+                # whatever is learned of its repository from now on is news for it
+                waiting.since = self._clock()
                 waiting.patient = True
             self._changed.notify_all()

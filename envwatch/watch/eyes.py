@@ -29,7 +29,7 @@ from watchdog.observers.inotify import InotifyEmitter
 from watchdog.observers.inotify_c import InotifyEvent, InotifyFD
 
 from envwatch.settings import SourceKind
-from envwatch.sources import Source
+from envwatch.sources import Looked
 from envwatch.watch.dirty import Mark
 
 logger = logging.getLogger(__name__)
@@ -158,7 +158,7 @@ class Eyes:
         self._watched: dict[_Spot, tuple[_Handler, ObservedWatch]] = {}
         self._told: set[str] = set()
 
-    def check(self, sources: Iterable[Source]) -> None:
+    def check(self, sources: Iterable[Looked]) -> None:
         """Watch what should be watched now; whatever comes new into view is marked."""
         wanted = _wanted(sources)
         for spot in self._watched.keys() - wanted.keys():
@@ -223,7 +223,7 @@ class Eyes:
             logger.warning("%s", text)
 
 
-def _wanted(sources: Iterable[Source]) -> dict[_Spot, frozenset[_Interest]]:
+def _wanted(sources: Iterable[Looked]) -> dict[_Spot, frozenset[_Interest]]:
     """The spots to watch, with all that each one is watched for."""
     wanted: dict[_Spot, frozenset[_Interest]] = {}
     for source in sources:

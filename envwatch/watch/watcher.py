@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable
 
 from envwatch.settings import SourceKind
-from envwatch.sources import Source
+from envwatch.sources import Looked
 from envwatch.watch.dirty import Mark
 from envwatch.watch.eyes import Eyes
 
@@ -30,7 +30,7 @@ class Watcher:
 
     def __init__(
         self,
-        sources: Iterable[Source],
+        sources: Callable[[], Iterable[Looked]],
         mark: Mark,
         *,
         quiet: float = 0.5,
@@ -39,7 +39,7 @@ class Watcher:
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        self._sources = tuple(sources)
+        self._sources = sources
         self._mark = mark
         self._resync = resync
         self._jumped = jumped
@@ -65,21 +65,20 @@ class Watcher:
             self._thread.join()
         self._eyes.close()
 
-    def replace(self, sources: Iterable[Source]) -> None:
-        """Go on with other sources, after the config was read again. All are looked at."""
-        self._sources = tuple(sources)
+    def renew(self) -> None:
+        """The config was read again: all sources are looked at."""
         self._mark_all()
         self._wake.set()
 
-    def poke(self, name: str) -> None:
-        """Somebody says that a source has changed; unknown names are no news."""
-        if any(source.name == name for source in self._sources):
-            self._mark(name)
+    def next_poll(self, group: str) -> float | None:
+        """In how many seconds a group of sources is looked at, whatever is noticed."""
+        due = self._polls.get(group)
+        return None if due is None else max(0.0, due - self._clock())
 
     def tick(self) -> None:
         """One turn of the loop."""
         now = self._clock()
-        sources = self._sources
+        sources = tuple(self._sources())
         self._check_clock(now)
         # First the watches and then the looks: no change falls between them.
         self._eyes.check(sources)
@@ -99,12 +98,17 @@ class Watcher:
             self._wake.wait(_TICK)
             self._wake.clear()
 
-    def _poll(self, now: float, sources: tuple[Source, ...]) -> None:
-        due = {source.name: self._polls.get(source.name, now) for source in sources}
+    def _poll(self, now: float, sources: tuple[Looked, ...]) -> None:
+        """One question serves all sources of a group, so they are marked together."""
+        groups: dict[str, list[Looked]] = {}
         for source in sources:
-            if due[source.name] <= now:
-                self._mark(source.name, patient=True)
-                due[source.name] = now + _jittered(_interval(source))
+            groups.setdefault(source.group, []).append(source)
+        due = {group: self._polls.get(group, now) for group in groups}
+        for group, members in groups.items():
+            if due[group] <= now:
+                for source in members:
+                    self._mark(source.name, patient=True)
+                due[group] = now + _jittered(min(map(_interval, members)))
         self._polls = due
 
     def _check_clock(self, now: float) -> None:
@@ -120,11 +124,11 @@ class Watcher:
         self._mark_all()
 
     def _mark_all(self, *, patient: bool = False) -> None:
-        for source in self._sources:
+        for source in self._sources():
             self._mark(source.name, patient=patient)
 
 
-def _interval(source: Source) -> float:
+def _interval(source: Looked) -> float:
     settings = source.settings
     directory = settings.kind is SourceKind.DIRECTORY
     return min(settings.interval, _RESCAN) if directory else settings.interval

@@ -10,6 +10,7 @@ import pytest
 from git_helpers import SPEC, Repo, new_repo
 
 from envwatch.errors import SourceError
+from envwatch.git.mirrors import Mirrors
 from envwatch.model import Snapshot
 from envwatch.settings import SourceKind, SourceSettings
 from envwatch.sources import Source, open_source
@@ -47,7 +48,7 @@ class Folder:
             directory=self.top,
             **changes,
         )
-        return open_source(settings, mirrors=self.mirrors)
+        return open_source(settings, mirrors=Mirrors(self.mirrors))
 
 
 class Repository(Folder):

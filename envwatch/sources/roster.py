@@ -1,0 +1,59 @@
+"""Which sources there are now: those of the config, and the branches of those that are families."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Sequence
+
+from envwatch.git.mirrors import Mirrors
+from envwatch.settings import SourceSettings
+from envwatch.sources import Looked, open_looked, open_source
+from envwatch.sources.family import Family
+
+
+class Roster:
+    """The sources by name. `writing` is held by whoever takes over what a source said."""
+
+    def __init__(self, settings: Iterable[SourceSettings], mirrors: Mirrors) -> None:
+        self.writing = threading.RLock()
+        self._mirrors = mirrors
+        self._sources = _opened(settings, mirrors)
+
+    def get(self, name: str) -> Looked | None:
+        return self._sources.get(name)
+
+    def all(self) -> tuple[Looked, ...]:
+        return tuple(self._sources.values())
+
+    def names(self) -> set[str]:
+        return set(self._sources)
+
+    def beside(self, name: str) -> tuple[str, ...]:
+        """A source and all that follow the same repository with the same key."""
+        one = self._sources.get(name)
+        return tuple(s.name for s in self.all() if one is not None and s.group == one.group)
+
+    def replace(self, settings: Iterable[SourceSettings], mirrors: Mirrors) -> None:
+        """Go on with the sources of another config; nothing of theirs is remembered."""
+        opened = _opened(settings, mirrors)
+        with self.writing:
+            self._mirrors = mirrors
+            self._sources = opened
+
+    def take_in(self, family: Family, members: Sequence[SourceSettings]) -> tuple[str, ...]:
+        """Make these the members of a family; the names of those that are new or changed."""
+        with self.writing:
+            kept = {s.name: s for s in self.all() if s.settings.family != family.name}
+            new = []
+            for member in members:
+                present = self._sources.get(member.name)
+                if present is None or present.settings != member:
+                    present = open_source(member, mirrors=self._mirrors)
+                    new.append(member.name)
+                kept[member.name] = present
+            self._sources = kept
+            return tuple(new)
+
+
+def _opened(settings: Iterable[SourceSettings], mirrors: Mirrors) -> dict[str, Looked]:
+    return {s.name: open_looked(s, mirrors=mirrors) for s in settings}
