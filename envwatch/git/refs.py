@@ -134,7 +134,7 @@ def _ref(source: SourceSettings) -> str:
 
 def _range(text: str) -> NpmSpec:
     try:
-        return NpmSpec(text.replace(",", " "))
+        return NpmSpec(re.sub(r"[\s,]+", " ", text.strip()))
     except ValueError as e:
         raise SourceStalled(
             f"{text!a} is not a range of versions", hint="write for example `>=1.2 <2` or `1.x`"
@@ -144,12 +144,12 @@ def _range(text: str) -> NpmSpec:
 def _newest(text: str, refs: Refs) -> Tip | None:
     """The tag with the highest version in a range; `v1.2` counts as 1.2.0."""
     allowed = _range(text)
-    versions = {}
+    versions = []
     for tag in refs.below(TAGS):
         version = _version(tag)
         if version is not None and version in allowed:
-            versions[(version.precedence_key, tag)] = tag
-    return refs.tip(TAGS + versions[max(versions)]) if versions else None
+            versions.append((version.precedence_key, tag))
+    return refs.tip(TAGS + max(versions)[1]) if versions else None
 
 
 def _version(tag: str) -> Version | None:
