@@ -274,4 +274,5 @@ class Settings:
         """What holds for one namespace; the global values where nothing is said of it."""
         named = (n for n in self.namespaces if n.name == name)
         made = (replace(n, name=name) for p, n in self.patterns if fnmatchcase(name, p))
-        return next(named, None) or next(made, None) or self.defaults
+        found = next(named, None) or next(made, None)
+        return found or replace(self.defaults, name=name)

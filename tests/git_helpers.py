@@ -6,6 +6,7 @@ import os
 import subprocess
 from pathlib import Path
 
+from needs import need
 from repos import GitRepo
 
 CORPUS = Path(__file__).resolve().parent.parent.parent / "shared" / "corpus" / "hostile"
@@ -60,3 +61,23 @@ def new_repo(path: Path) -> Repo:
     repo = Repo(path)
     repo.git("init", "-q", "-b", "main")
     return repo
+
+
+def signing(repo: Repo, folder: Path) -> Path:
+    """The repository signs by an ssh key; the file of those who may."""
+    need("ssh-keygen")
+    folder.mkdir()
+    subprocess.run(
+        ("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / "key"), check=True
+    )
+    repo.git("config", "gpg.format", "ssh")
+    repo.git("config", "user.signingKey", str(folder / "key"))
+    signers = folder / "signers"
+    signers.write_text(f"ada@example.org {(folder / 'key.pub').read_text()}")
+    return signers
+
+
+def signed(repo: Repo, content: str) -> str:
+    repo.commit({"a.yml": content})
+    repo.git("commit", "-q", "--amend", "-S", "--no-edit", "--allow-empty")
+    return repo.head

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from git_helpers import SPEC, Repo, new_repo
+from git_helpers import SPEC, Repo, new_repo, signed, signing
 from needs import need
 
 from envwatch.errors import SourceStalled
@@ -58,6 +58,7 @@ OFFERED = Refs(
         ({"semver": ">=1, <2"}, "refs/tags/v1.10.0", oid(4)),
         ({"semver": "2.0.0-rc.1"}, "refs/tags/v2.0.0-rc.1", oid(5)),
         ({"semver": ">=1 <100"}, "refs/tags/2.0", oid(6)),
+        ({"semver": "2.x"}, "refs/tags/2.0", oid(6)),
     ],
 )
 def test_a_source_means_one_commit(words: dict[str, str], ref: str, revision: str) -> None:
@@ -209,26 +210,6 @@ def test_a_branch_becomes_part_of_a_name(branch: str, text: str | None) -> None:
 
 
 # ---------------------------------------------------------------- signatures
-
-
-def signing(repo: Repo, folder: Path) -> Path:
-    """The repository signs by an ssh key; the file of those who may."""
-    need("ssh-keygen")
-    folder.mkdir()
-    subprocess.run(
-        ("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / "key"), check=True
-    )
-    repo.git("config", "gpg.format", "ssh")
-    repo.git("config", "user.signingKey", str(folder / "key"))
-    signers = folder / "signers"
-    signers.write_text(f"ada@example.org {(folder / 'key.pub').read_text()}")
-    return signers
-
-
-def signed(repo: Repo, content: str) -> str:
-    repo.commit({"a.yml": content})
-    repo.git("commit", "-q", "--amend", "-S", "--no-edit")
-    return repo.head
 
 
 def verified(tmp_path: Path, repo: Repo, verify: Verify, **words: str) -> str:

@@ -51,7 +51,8 @@ class Sources:
                 _declare(c, settings, place)
             names = [s.name for s, _ in sources]
             # who belongs to a family that is gone goes with it
-            mine = SOURCE.family == family if family else SOURCE.family.not_in(names)
+            families = [s.name for s, _ in sources if s.branches]
+            mine = SOURCE.family == family if family else SOURCE.family.not_in(families)
             gone = (mine, SOURCE.name.not_in(names), SOURCE.removed_at.is_(None))
             c.execute(update(schema.source).where(*gone).values(removed_at=now))
 
@@ -127,10 +128,14 @@ class Sources:
             return tuple(str(r.messages[0]) for r in c.execute(query.order_by(FILE.path)))
 
     def standing(self, name: str) -> tuple[Standing, ...]:
-        """What was last asked for by this source, and what others hold (to see clashes)."""
+        """What was last asked for by this source, and what others hold (to see clashes).
+
+        What a source held that is gone from the config is free: it may have another name now.
+        """
+        there = select(SOURCE.name).where(SOURCE.removed_at.is_(None))
         query = select(
             ENV.namespace, ENV.name, ENV.source, ENV.path, ENV.asked_digest, ENV.retired_at
-        ).where((ENV.source == name) | ENV.retired_at.is_(None))
+        ).where((ENV.source == name) | (ENV.retired_at.is_(None) & ENV.source.in_(there)))
         with self._database.read() as c:
             return tuple(
                 Standing(

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from fnmatch import fnmatchcase
 from functools import partial
 
 import sdnotify
@@ -277,7 +278,8 @@ def run_chore(parts: Parts, name: str) -> None:
         chores.retry_stalled(parts.worker)
     elif kind == "update":
         for env in parts.catalog.generations.environments():
-            if env.key.namespace == namespace:
+            # the branches of a source may make namespaces after a pattern
+            if fnmatchcase(env.key.namespace, namespace):
                 chores.ask_update(parts.worker, env)
 
 

@@ -86,7 +86,7 @@ def chores(settings: Settings) -> dict[str, str]:
         due["retention"] = settings.schedule.retention
     if settings.schedule.verify:
         due["verify"] = settings.schedule.verify
-    for namespace in settings.namespaces:
+    for namespace in (*settings.namespaces, *(made for _, made in settings.patterns)):
         if namespace.update and namespace.update != "latest":
             due[f"update:{namespace.name}"] = namespace.update
     return due

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from semantic_version import NpmSpec, Version
+from semantic_version import SimpleSpec, Version
 
 from envwatch.errors import SourceStalled
 from envwatch.settings import SourceSettings
@@ -132,9 +132,11 @@ def _ref(source: SourceSettings) -> str:
     return source.ref or (TAGS + source.tag if source.tag else full_ref(source.branch))
 
 
-def _range(text: str) -> NpmSpec:
+def _range(text: str) -> SimpleSpec:
+    # npm's way to write ranges; the library's own NpmSpec lets `<2.0.0` match 2.0.0
+    parts = [re.sub(r"(?<=\.)[xX]\b", "*", part) for part in re.split(r"[\s,]+", text.strip())]
     try:
-        return NpmSpec(re.sub(r"[\s,]+", " ", text.strip()))
+        return SimpleSpec(",".join(parts))
     except ValueError as e:
         raise SourceStalled(
             f"{text!a} is not a range of versions", hint="write for example `>=1.2 <2` or `1.x`"
@@ -142,12 +144,15 @@ def _range(text: str) -> NpmSpec:
 
 
 def _newest(text: str, refs: Refs) -> Tip | None:
-    """The tag with the highest version in a range; `v1.2` counts as 1.2.0."""
+    """The tag with the highest version in a range; `v1.2` counts as 1.2.0.
+
+    A version such as 2.0.0-rc.1 counts only where the range names one.
+    """
     allowed = _range(text)
     versions = []
     for tag in refs.below(TAGS):
         version = _version(tag)
-        if version is not None and version in allowed:
+        if version is not None and version in allowed and ("-" in text or not version.prerelease):
             versions.append((version.precedence_key, tag))
     return refs.tip(TAGS + max(versions)[1]) if versions else None
 
