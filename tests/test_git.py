@@ -397,6 +397,44 @@ def test_a_branch_may_become_a_folder_of_branches(tmp_path: Path, repo: Repo) ->
     assert read(mirror, "env/prod") == {"a.yml": SPEC.encode()}
 
 
+def test_a_head_that_names_another_branch_is_followed(tmp_path: Path, repo: Repo) -> None:
+    mirror = mirror_of(tmp_path, repo.url)
+    read(mirror, "")
+    repo.git("branch", "-m", "main", "trunk")
+    repo.commit({"a.yml": "on the trunk"})
+    assert read(mirror, "") == {"a.yml": b"on the trunk"}
+
+
+def test_an_unrelated_repository_at_the_same_address_is_followed(
+    tmp_path: Path, repo: Repo
+) -> None:
+    mirror = mirror_of(tmp_path, repo.url)
+    read(mirror)
+    shutil.rmtree(repo.path)
+    other = new_repo(repo.path)
+    other.git("commit", "-q", "--allow-empty", "-m", "another beginning")
+    other.commit({"b.yml": "unrelated"})
+    assert read(mirror) == {"b.yml": b"unrelated"}
+
+
+def test_a_repository_with_other_names_of_objects_is_followed(tmp_path: Path, repo: Repo) -> None:
+    mirror = mirror_of(tmp_path, repo.url)
+    read(mirror)
+    shutil.rmtree(repo.path / ".git")
+    repo.git("init", "-q", "-b", "main", "--object-format=sha256")
+    repo.commit({"a.yml": "sha256"})
+    assert read(mirror) == {"a.yml": b"sha256"}
+
+
+def test_more_than_a_mirror_may_hold_is_refused(tmp_path: Path, repo: Repo) -> None:
+    repo.commit({"big.bin": os.urandom(300_000)})
+    mirror = mirror_of(tmp_path, repo.url)
+    mirror.max_size = 100_000
+    mirror._partial = False
+    with pytest.raises(SourceStalled, match="gives more than"):
+        read(mirror)
+
+
 # ---------------------------------------------------------------- faults of the mirror
 
 

@@ -78,7 +78,8 @@ class Mirror:
         return SourceError(f"`{place}` cannot be fetched: {error.message}")
 
     def _fetch(self, tip: Tip, verify: Verify, fd: int) -> Tree:
-        if len(list(self.path.glob("objects/pack/*.pack"))) > _MAX_PACKS:
+        packs = len(list(self.path.glob("objects/pack/*.pack")))
+        if packs > _MAX_PACKS or self._size() > self.max_size // 2:
             self._discard()
         if not self.path.exists():
             kind = "sha256" if len(tip.revision) == 64 else "sha1"
@@ -109,20 +110,24 @@ class Mirror:
             fd=fd,
             watch=self._check_size,
         )
+        self._check_size()
         if "filtering not recognized" in said:
             self._partial = False
 
     def _check_size(self) -> None:
-        """While git fetches: what comes is not more than an environment file can need."""
-        size = 0
-        for file in self.path.glob("objects/pack/*"):
-            with suppress(FileNotFoundError):
-                size += file.stat().st_size
-        if size > self.max_size:
+        """While git fetches: what comes is not more than environment files can need."""
+        if self._size() > self.max_size:
             raise SourceStalled(
                 f"`{shown(self.remote.url)}` gives more than {self.max_size // MIB} MiB",
                 hint="use a repository of its own for environment files, or a server with filters",
             )
+
+    def _size(self) -> int:
+        size = 0
+        for file in self.path.glob("objects/pack/*"):
+            with suppress(FileNotFoundError):
+                size += file.stat().st_size
+        return size
 
     def _blob_fetcher(self, fd: int) -> Callable[[Iterable[str]], None]:
         def fetch(oids: Iterable[str]) -> None:

@@ -58,6 +58,7 @@ _CONFIG = """\
 \tallowFilter = true
 \tallowAnySHA1InWant = true
 [fetch]
+\tunpackLimit = 1
 \trecurseSubmodules = false
 \twriteCommitGraph = false
 [gc]
