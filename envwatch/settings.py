@@ -79,6 +79,7 @@ class SourceSettings:
     """One source. `url` is for git, `directory` for directories; globs are relative to its top.
 
     `interval` is the time between two looks: a rescan of a directory, a poll of a repository.
+    `hook_secrets` are files with one secret each; a source without any takes no web hooks.
     """
 
     name: str
@@ -92,6 +93,7 @@ class SourceSettings:
     interval: float = 60.0
     timeout: float = 120.0
     max_files: int = 10_000
+    hook_secrets: tuple[Path, ...] = ()
 
 
 # ---------------------------------------------------------------- building and keeping

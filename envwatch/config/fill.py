@@ -90,9 +90,15 @@ def _source(entry: sections.SourceEntry, base: Path) -> SourceSettings:
         namespace=namespace_of(entry),
         url=addresses.repository(entry.git, base) if entry.git else "",
         directory=absolute(base, entry.directory) if entry.directory else None,
+        hook_secrets=hook_secrets(entry, base),
     )
     keys = {"branch", "include", "exclude", "interval", "timeout", "max_files"}
     return _over(source, entry, keys)
+
+
+def hook_secrets(entry: sections.SourceEntry, base: Path) -> tuple[Path, ...]:
+    files = (entry.hook and entry.hook.secret_files) or ()
+    return tuple(absolute(base, file) for file in files)
 
 
 def _namespace(name: str, said: Iterable[sections.NamespaceWords], base: Path) -> NamespaceSettings:

@@ -65,6 +65,7 @@ def _sources(config: sections.Config, base: Path, root: Path) -> Iterator[Proble
         yield from _kind(source, where)
         yield from _git(source, where, base)
         yield from _overlap(source, where, base, root)
+        yield from _hook(source, where, base)
     yield from _names(config)
     yield from _shared(config)
 
@@ -74,7 +75,7 @@ def _kind(source: sections.SourceEntry, where: tuple[Step, ...]) -> Iterator[Pro
         amount = "both `git` and" if source.git else "neither `git` nor"
         yield Problem(where, f"has {amount} `directory`", "give exactly one of them")
     elif source.directory:
-        for key in ("branch", "timeout"):
+        for key in ("branch", "timeout", "hook"):
             if getattr(source, key) is not None:
                 hint = "remove it, or watch the folder as a repository with `git`"
                 yield Problem((*where, key), "has no meaning for a directory", hint)
@@ -103,6 +104,21 @@ def _overlap(
         yield Problem(key, f"holds the root `{root}`", "keep sources and root apart")
     elif not stat.S_ISDIR(_mode(folder)):
         yield Problem(key, f"{quoted(str(folder))} is not a folder now", level=Level.WARNING)
+
+
+def _hook(source: sections.SourceEntry, where: tuple[Step, ...], base: Path) -> Iterator[Problem]:
+    if source.hook is None:
+        return
+    if not source.hook.secret_files:
+        hint = "write a secret into a file: `openssl rand -hex 32`"
+        yield Problem((*where, "hook"), "names no secret: anybody could send hooks", hint)
+    for index, file in enumerate(fill.hook_secrets(source, base)):
+        place = (*where, "hook", "secret_files", index)
+        yield from _file(file, place)
+        if _mode(file) & stat.S_IROTH:
+            yield Problem(place, "everybody can read it", f"chmod 600 {file}")
+        elif stat.S_ISREG(_mode(file)) and not file.stat().st_size:
+            yield Problem(place, f"{quoted(str(file))} is empty", "put a secret into it")
 
 
 def _folder(source: sections.SourceEntry, base: Path) -> Path | None:

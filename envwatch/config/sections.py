@@ -240,6 +240,14 @@ class NamespaceEntry(NamespaceWords):
     description: Text | None = _key("What the page says about it")
 
 
+class Hook(Section):
+    """How web hooks of a forge are known."""
+
+    secret_files: tuple[PathText, ...] | None = _key(
+        "Files with one secret each, all of which are taken; readable by the owner alone"
+    )
+
+
 class SourceEntry(NamespaceWords):
     """Where environment files come from: a git repository, or a directory.
 
@@ -256,6 +264,7 @@ class SourceEntry(NamespaceWords):
     interval: Interval | None = _key("Time between two looks")
     timeout: Patience | None = _key("How long git may take")
     max_files: Annotated[int, _whole(1, 100_000)] | None = _key("More files than this are refused")
+    hook: Hook | None = _key("Web hooks of a forge wake the source. Not given: it takes none")
 
 
 class Config(NamespaceWords):
