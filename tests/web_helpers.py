@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
@@ -39,6 +39,7 @@ from envwatch.model import (
     Result,
     Spec,
 )
+from envwatch.receive import Receiver
 from envwatch.settings import Settings, SourceKind, SourceSettings, WebSettings
 from envwatch.storage.filesystem import FilesystemStorage, open_storage
 from envwatch.web import Context, Health, create_app
@@ -100,6 +101,8 @@ class Stand:
     root: Path
     asked: list[tuple[EnvKey, int]]
     health: Health
+    settings: Settings
+    woken: list[str] = field(default_factory=list)
 
     def log(self, build_id: int, data: bytes) -> Path:
         path = self.root / "logs" / f"{build_id}.log"
@@ -117,20 +120,24 @@ class Stand:
 def stand(root: Path, url: str = "https://env.example.org") -> Iterator[Stand]:
     catalog = open_catalog(root / "catalog.sqlite", durable=False)
     made: Stand
+    settings = Settings(root, web=WebSettings(url=url))
     context = Context(
         catalog=catalog,
-        settings=Settings(root, web=WebSettings(url=url)),
+        settings=settings,
         storage=open_storage(root),
         log_path=lambda build_id: root / "logs" / f"{build_id}.log",
         health=lambda: made.health,
         ask_archive=lambda key, number: made.asked.append((key, number)),
         started_at=datetime.now(UTC),
+        hooks=Receiver(
+            catalog, lambda: made.settings, lambda source, **_: made.woken.append(source)
+        ),
     )
     app = create_app(context)
     app.test_client_class = Client
     app.jinja_env.bytecode_cache = Templates()
     health = Health(alive=True, ready=True)
-    made = Stand(app, app.test_client(), catalog, open_storage(root), root, [], health)
+    made = Stand(app, app.test_client(), catalog, open_storage(root), root, [], health, settings)
     declare(catalog)
     yield made
     catalog.close()

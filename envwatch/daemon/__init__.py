@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 import sdnotify
 
 from envwatch.catalog import Catalog
+from envwatch.daemon import hooked
 from envwatch.daemon.commands import Commands
 from envwatch.daemon.parts import Parts, assemble, reload
 from envwatch.daemon.schedule import Schedule
@@ -96,6 +97,7 @@ class Daemon:
             # APScheduler waits by the wall clock: after a jump it must count anew
             jumped=lambda _: self._schedule.load(parts.settings()),
         )
+        self._expected = hooked.expected(parts)
         self._beats = Beats()
         self._threads: list[threading.Thread] = []
         self._notifier = sdnotify.SystemdNotifier()
@@ -144,6 +146,7 @@ class Daemon:
             health=self.health,
             ask_archive=self._ask_archive,
             started_at=datetime.now(UTC),
+            hooks=hooked.receiver(parts, self._expected),
         )
         page = serve(create_app(context), parts.settings().web)
         control = create_control(Commands(parts).run)
@@ -175,10 +178,11 @@ class Daemon:
             self._beats.beat("reconciler")
             if not unseen:
                 self._first_pass.set()
-            name = dirty.take(TURN)
+            name = dirty.take(self._expected.turn(TURN))
             if name is None or name == NOBODY:
                 continue
             dirty.done(name, error=self._look(name))
+            self._expected.looked(name)
             unseen.discard(name)
 
     def _look(self, name: str) -> bool:
