@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
+from envwatch import units
 from envwatch.catalog import Catalog
 from envwatch.catalog.deliveries import NewDelivery
 from envwatch.errors import ConfigError
@@ -113,7 +114,7 @@ class Receiver:
         source = self._source(name)
         if source is None:
             return self._told(NO_HOOK)
-        text = f"it is larger than {MOST_BYTES} bytes"
+        text = f"it is larger than {units.size(MOST_BYTES)}"
         return self._refuse(source, sender(headers), Decision.TOO_LARGE, text)
 
     def receive(self, name: str, headers: Mapping[str, str], body: bytes) -> Answer:
@@ -128,7 +129,7 @@ class Receiver:
         wrong = problem(Signed(headers, body), secrets, self.wall().timestamp())
         if wrong:
             return self._refuse(source, sent, Decision.REFUSED, wrong)
-        named = pushes(body, headers.get("content-type", ""))
+        named = pushes(body)
         if not self._limit(name).taken.take():
             self._wake(self._targets(source, ()), quiet=AFTER_FLOOD)
             return self._refuse(source, sent, Decision.FLOODED, "too many came at once")

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,7 +17,10 @@ from werkzeug.test import TestResponse
 
 from envwatch import artifacts
 from envwatch.catalog import Catalog, open_catalog
+from envwatch.catalog.deliveries import NewDelivery
 from envwatch.catalog.records import BuildRecord
+from envwatch.hooks.decision import Decision
+from envwatch.hooks.sender import Forge
 from envwatch.model import (
     ArtifactKind,
     Ask,
@@ -288,9 +291,31 @@ def fill(made: Stand) -> None:
     beat(catalog, build, 31)
     made.log(build.id, b"solve for linux-64\n" + b"downloaded pkg-1.0-0.conda\n" * 60)
     commit(catalog, ask(FRESH, "f1"), files=_files())
+    _hooks(catalog)
     catalog.sources.failed(
         "local", "`/opt/envs`: permission denied", "let envwatch read the folder", stalled=True
     )
+
+
+def _hooks(catalog: Catalog) -> None:
+    """One of each kind that is listed, and more than are shown at once."""
+    now, sha = datetime.now(UTC), "bffeb74224043ba2feb48d137756c8a9331c449a"
+    for n in range(12):
+        at, name = now - timedelta(hours=12 - n), f"72d3162e-cc78-11e3-81ab-4c9367dc{n:04}"
+        new = NewDelivery("team", at, Forge.GITHUB, "push", name, str(n), Decision.WOKEN)
+        catalog.deliveries.take(replace(new, ref="refs/heads/main", revision=sha))
+    for decision, reason in (
+        (Decision.REFUSED, "it is signed with a secret that is not known here"),
+        (Decision.FLOODED, "too many came at once"),
+        (Decision.TOO_LARGE, "it is larger than 1.0 MiB"),
+        (Decision.UNCHECKED, "no secret could be read"),
+    ):
+        refused = NewDelivery("team", now, Forge.GITLAB, "Push Hook", "", "", decision)
+        catalog.deliveries.refuse(replace(refused, reason=reason), unlisted=3)
+    for decision, ref in ((Decision.ELSEWHERE, "refs/heads/a/long/name-of-a-branch"), ("ping", "")):
+        new = NewDelivery("team", now, Forge.OTHER, "", "", str(decision), Decision(decision))
+        catalog.deliveries.take(replace(new, ref=ref))
+        catalog.deliveries.take(replace(new, ref=ref))
 
 
 def _demo(made: Stand) -> None:

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs
 _MOST_CHANGES = 100
 _LONGEST_REF = 255
 _REVISION = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
-_FORM = "application/x-www-form-urlencoded"
+_FORM = "payload="
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,14 +23,15 @@ class Push:
     revision: str = ""
 
 
-def pushes(body: bytes, media_type: str = "") -> tuple[Push, ...]:
+def pushes(body: bytes) -> tuple[Push, ...]:
     """What the body names, the same thing once; nothing where it cannot be read."""
     try:
         text = body.decode()
-        if media_type.partition(";")[0].strip().lower() == _FORM:
-            text = parse_qs(text, max_num_fields=10).get("payload", [""])[0]
+        # GitHub may send a form. The media type does not tell: curl gives that of a form to all
+        if text.startswith(_FORM):
+            text = parse_qs(text, max_num_fields=10)["payload"][0]
         value = json.loads(text)
-    except (ValueError, RecursionError):  # among them what is no UTF-8 and what is too deep
+    except (ValueError, KeyError, RecursionError):  # no UTF-8, no form, too deep
         return ()
     found = (_push(ref, revision) for ref, revision in _named(value))
     return tuple(dict.fromkeys(push for push in found if push.ref or push.revision))
