@@ -129,11 +129,10 @@ class Receiver:
         wrong = problem(Signed(headers, body), secrets, self.wall().timestamp())
         if wrong:
             return self._refuse(source, sent, Decision.REFUSED, wrong)
-        named = pushes(body)
         if not self._limit(name).taken.take():
             self._wake(self._targets(source, ()), quiet=AFTER_FLOOD)
             return self._refuse(source, sent, Decision.FLOODED, "too many came at once")
-        return self._take(source, sent, named, digest(sent, body))
+        return self._take(source, sent, pushes(body), digest(sent, body))
 
     def _source(self, name: str) -> SourceSettings | None:
         sources = self.settings().sources

@@ -236,6 +236,13 @@ def test_what_a_sender_writes_is_shown_harmlessly(hooked: Stand) -> None:
     assert "refs/heads/&lt;script&gt;" in text
 
 
+def test_a_commit_that_never_showed_is_in_the_history(hooked: Stand) -> None:
+    hooked.catalog.deliveries.missed("team", SHA)
+    text = hooked.text("/source?name=team")
+    assert "<strong>hook-missed</strong>" in text
+    assert "the commit <code>bffeb7422404</code>, and it did not become the tip" in text
+
+
 def test_hooks_are_counted_by_what_became_of_them(hooked: Stand) -> None:
     assert value(hooked, "webhook_total", result="woken") == 0
     post(hooked)
