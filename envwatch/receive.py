@@ -165,7 +165,8 @@ class Receiver:
             return self._told(Answer(Decision.SEEN, sent.id))
         if not sent.ping:
             self._wake(targets)
-        logger.info("hook for %s: %s at %s: %s", source.name, push.ref, push.revision, decision)
+        what = " ".join(word for word in (decision, push.ref, push.revision[:12]) if word)
+        logger.info("hook for %s from %s: %s", source.name, sent.forge, what)
         return self._told(Answer(decision, sent.id))
 
     def _targets(self, source: SourceSettings, named: tuple[Push, ...]) -> tuple[_Target, ...]:

@@ -15,11 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cli_helpers import make_place
 
 from envwatch.catalog import Catalog, open_catalog
+from envwatch.daemon import hooked
 from envwatch.hooks.decision import Decision
 from envwatch.receive import BURST, Answer, Receiver
 from envwatch.settings import Settings, SourceKind, SourceSettings
+from envwatch.views import pages
 
 SHA, SHA2 = "b" * 40, "c" * 40
 URL = "https://git.example.org/envs.git"
@@ -279,6 +282,20 @@ def test_a_push_wakes_every_source_of_the_repository(stand: Stand) -> None:
     stand.add("strange", branch="main", url="https://git.example.org/other.git")
     assert stand.push("refs/heads/next", SHA2).decision is Decision.WOKEN
     assert stand.woken == [("team", "as a poll", ""), ("next", "now", SHA2)]
+
+
+@pytest.mark.parametrize(("branch", "noted"), [("main", ["hook-missed"]), ("", [])])
+def test_what_never_came_is_noted_where_the_branch_is_sure(
+    tmp_path: Path, branch: str, noted: list[str]
+) -> None:
+    place = make_place(tmp_path)
+    more = f", branch: {branch}" if branch else ""
+    text = place.config.read_text()
+    place.config.write_text(text.replace("namespace: analyst", f"namespace: analyst{more}"))
+    with place.parts() as parts:
+        hooked.expected(parts)._missed("team", SHA)
+        events = pages.source(parts.catalog, "team").source.events
+    assert [e.type for e in events] == noted
 
 
 # ---------------------------------------------------------------- floods

@@ -12,7 +12,12 @@ def expected(parts: Parts) -> Expected:
         record = parts.catalog.sources.get(source)
         return record.revision if record else ""
 
-    return Expected(parts.dirty.mark, revision, parts.catalog.deliveries.missed)
+    def missed(source: str, commit: str) -> None:
+        # without a branch in the config a hook may have told of any: that is nothing to note
+        if any(s.name == source and s.branch for s in parts.settings().sources):
+            parts.catalog.deliveries.missed(source, commit)
+
+    return Expected(parts.dirty.mark, revision, missed)
 
 
 def receiver(parts: Parts, expected: Expected) -> Receiver:

@@ -76,7 +76,7 @@ class Expected:
                 awaited.due = min(now + awaited.pause, awaited.end)
                 awaited.pause *= 2
         if not found and now >= awaited.end:
-            logger.warning("source %s: %s did not show", source, awaited.revision[:12])
+            logger.info("source %s: %s did not show", source, awaited.revision[:12])
             self._missed(source, awaited.revision)
 
     def turn(self, longest: float) -> float:
