@@ -120,6 +120,7 @@ class SourceSettings:
     the name that a file gives.
 
     `interval` is the time between two looks: a rescan of a directory, a poll of a repository.
+    `hook_secrets` are files with one secret each; a source without any takes no web hooks.
     """
 
     name: str
@@ -142,6 +143,7 @@ class SourceSettings:
     interval: float = 60.0
     timeout: float = 120.0
     max_files: int = 10_000
+    hook_secrets: tuple[Path, ...] = ()
 
     @property
     def place(self) -> str:

@@ -132,6 +132,19 @@ def test_credentials_that_everybody_can_read_are_refused(tmp_path: Path) -> None
     assert remarks(tmp_path, text, Level.ERROR) == []
 
 
+def test_secrets_of_hooks_that_everybody_can_read_are_refused(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("s3cret\n")
+    secret.chmod(0o644)
+    text = f"sources: [{{name: a, {GIT}, hook: {{secret_files: [secret]}}}}]"
+    key = "sources[0].hook.secret_files[0]"
+    assert remarks(tmp_path, text, Level.ERROR) == [f"{key}: everybody can read it"]
+    secret.chmod(0o600)
+    assert remarks(tmp_path, text, Level.ERROR) == []
+    secret.write_text("")
+    assert remarks(tmp_path, text, Level.ERROR) == [f"{key}: `{secret}` is empty"]
+
+
 def test_paths_that_cannot_be_looked_at_are_answered(tmp_path: Path) -> None:
     (tmp_path / "circle").symlink_to("circle")
     long = "x" * 300
@@ -266,6 +279,16 @@ def test_paths_are_relative_to_the_file_not_to_the_working_folder(
     assert settings.sources[0].directory is not None
     assert settings.sources[0].directory.resolve() == tmp_path / "specs"
     assert settings.sources[1].url == str(tmp_path / "etc/repo")
+
+
+def test_secrets_of_hooks_are_files_beside_the_config(load: Any, tmp_path: Path) -> None:
+    for name in ("new", "old"):
+        (tmp_path / name).write_text("s3cret")
+        (tmp_path / name).chmod(0o600)
+    settings = load(f"sources: [{{name: a, {GIT}, hook: {{secret_files: [new, old]}}}}]")
+    assert settings.sources[0].hook_secrets == (tmp_path / "new", tmp_path / "old")
+    again = config.load(written(tmp_path, config.show(settings)))
+    assert again.sources[0].hook_secrets == settings.sources[0].hook_secrets
 
 
 def test_root_behind_a_link_is_resolved(tmp_path: Path) -> None:

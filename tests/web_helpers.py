@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,7 +17,10 @@ from werkzeug.test import TestResponse
 
 from envwatch import artifacts
 from envwatch.catalog import Catalog, open_catalog
+from envwatch.catalog.deliveries import NewDelivery
 from envwatch.catalog.records import BuildRecord
+from envwatch.hooks.decision import Decision
+from envwatch.hooks.sender import Forge
 from envwatch.model import (
     ArtifactKind,
     Ask,
@@ -39,6 +42,7 @@ from envwatch.model import (
     Result,
     Spec,
 )
+from envwatch.receive import Receiver
 from envwatch.settings import Settings, SourceKind, SourceSettings, WebSettings
 from envwatch.storage.filesystem import FilesystemStorage, open_storage
 from envwatch.web import Context, Health, create_app
@@ -100,6 +104,8 @@ class Stand:
     root: Path
     asked: list[tuple[EnvKey, int]]
     health: Health
+    settings: Settings
+    woken: list[str] = field(default_factory=list)
 
     def log(self, build_id: int, data: bytes) -> Path:
         path = self.root / "logs" / f"{build_id}.log"
@@ -117,20 +123,24 @@ class Stand:
 def stand(root: Path, url: str = "https://env.example.org") -> Iterator[Stand]:
     catalog = open_catalog(root / "catalog.sqlite", durable=False)
     made: Stand
+    settings = Settings(root, web=WebSettings(url=url))
     context = Context(
         catalog=catalog,
-        settings=Settings(root, web=WebSettings(url=url)),
+        settings=settings,
         storage=open_storage(root),
         log_path=lambda build_id: root / "logs" / f"{build_id}.log",
         health=lambda: made.health,
         ask_archive=lambda key, number: made.asked.append((key, number)),
         started_at=datetime.now(UTC),
+        hooks=Receiver(
+            catalog, lambda: made.settings, lambda source, **_: made.woken.append(source)
+        ),
     )
     app = create_app(context)
     app.test_client_class = Client
     app.jinja_env.bytecode_cache = Templates()
     health = Health(alive=True, ready=True)
-    made = Stand(app, app.test_client(), catalog, open_storage(root), root, [], health)
+    made = Stand(app, app.test_client(), catalog, open_storage(root), root, [], health, settings)
     declare(catalog)
     yield made
     catalog.close()
@@ -281,9 +291,31 @@ def fill(made: Stand) -> None:
     beat(catalog, build, 31)
     made.log(build.id, b"solve for linux-64\n" + b"downloaded pkg-1.0-0.conda\n" * 60)
     commit(catalog, ask(FRESH, "f1"), files=_files())
+    _hooks(catalog)
     catalog.sources.failed(
         "local", "`/opt/envs`: permission denied", "let envwatch read the folder", stalled=True
     )
+
+
+def _hooks(catalog: Catalog) -> None:
+    """One of each kind that is listed, and more than are shown at once."""
+    now, sha = datetime.now(UTC), "bffeb74224043ba2feb48d137756c8a9331c449a"
+    for n in range(12):
+        at, name = now - timedelta(hours=12 - n), f"72d3162e-cc78-11e3-81ab-4c9367dc{n:04}"
+        new = NewDelivery("team", at, Forge.GITHUB, "push", name, str(n), Decision.WOKEN)
+        catalog.deliveries.take(replace(new, ref="refs/heads/main", revision=sha))
+    for decision, reason in (
+        (Decision.REFUSED, "it is signed with a secret that is not known here"),
+        (Decision.FLOODED, "too many came at once"),
+        (Decision.TOO_LARGE, "it is larger than 1.0 MiB"),
+        (Decision.UNCHECKED, "no secret could be read"),
+    ):
+        refused = NewDelivery("team", now, Forge.GITLAB, "Push Hook", "", "", decision)
+        catalog.deliveries.refuse(replace(refused, reason=reason), unlisted=3)
+    for decision, ref in ((Decision.ELSEWHERE, "refs/heads/a/long/name-of-a-branch"), ("ping", "")):
+        new = NewDelivery("team", now, Forge.OTHER, "", "", str(decision), Decision(decision))
+        catalog.deliveries.take(replace(new, ref=ref))
+        catalog.deliveries.take(replace(new, ref=ref))
 
 
 def _demo(made: Stand) -> None:

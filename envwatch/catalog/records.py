@@ -7,6 +7,8 @@ from datetime import datetime
 from pathlib import Path
 
 from envwatch.catalog.schema import Mode, Reason, SourceState
+from envwatch.hooks.decision import Decision
+from envwatch.hooks.sender import Forge
 from envwatch.model import (
     ArchiveState,
     ArtifactKind,
@@ -150,6 +152,30 @@ class ArtifactRecord:
     key: str
     size: int
     sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryRecord:
+    """A web hook that came. `name` is the forge's own for it, `ref` and `revision` what it named.
+
+    `repeats` is how often the same came again, or how many of its kind are not listed.
+    """
+
+    id: int
+    at: datetime
+    forge: Forge
+    event: str
+    name: str
+    ref: str
+    revision: str
+    decision: Decision
+    reason: str
+    repeats: int
+
+    @property
+    def status(self) -> int:
+        """How it was answered."""
+        return self.decision.status.value
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from sqlalchemy import Row, Select, select
 from envwatch.catalog import schema
 from envwatch.catalog.records import (
     BuildRecord,
+    DeliveryRecord,
     EnvironmentRecord,
     GenerationRecord,
     SourceRecord,
@@ -57,3 +58,7 @@ def source(row: Row[Any]) -> SourceRecord:
 
 def spec(row: Row[Any]) -> SpecRecord:
     return SpecRecord(**_values(row, SpecRecord))
+
+
+def delivery(row: Row[Any]) -> DeliveryRecord:
+    return DeliveryRecord(**_values(row, DeliveryRecord))

@@ -24,6 +24,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator
 
+from envwatch.hooks.decision import Decision
+from envwatch.hooks.sender import Forge
 from envwatch.model import (
     ArchiveState,
     ArtifactKind,
@@ -311,4 +313,23 @@ chore = Table(
     metadata,
     Column("name", String(40), primary_key=True),
     Column("ran_at", Instant, nullable=False),
+)
+
+delivery = Table(
+    "delivery",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("source", String(64), nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("forge", word(Forge), nullable=False),
+    Column("event", String(100), nullable=False),
+    Column("name", String(100), nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("ref", Text, nullable=False),
+    Column("revision", String(64), nullable=False),
+    Column("decision", word(Decision), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("repeats", Integer, nullable=False, default=0),
+    Index("ix_delivery_source", "source", "id"),
+    sqlite_autoincrement=True,
 )

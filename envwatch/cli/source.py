@@ -8,6 +8,11 @@ from envwatch.cli.lazy import LazyGroup, placeholders
 
 COMMANDS = (
     ("list", "envwatch.cli.source_list", "List sources and the files that they had refused."),
+    (
+        "deliveries",
+        "envwatch.cli.source_deliveries",
+        "List the web hooks that came for a source, and what was decided.",
+    ),
     ("sync", "envwatch.cli.source_change:sync", "Look at sources now."),
     (
         "confirm-empty",

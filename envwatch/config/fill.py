@@ -109,6 +109,7 @@ def source_of(entry: sections.SourceEntry, config: sections.Config, base: Path) 
         branches=tuple((entry.branches or {}).items()),
         credentials=_credentials(entry, config, base) if entry.git else NO_CREDENTIALS,
         verify=Verify(entry.verify or "", _file(base, entry.signers)),
+        hook_secrets=hook_secrets(entry, base),
     )
     refs = {"branch", "tag", "semver", "ref", "commit"}
     return _over(source, entry, refs | {"include", "exclude", "interval", "timeout", "max_files"})
@@ -131,6 +132,11 @@ def _credentials(entry: sections.SourceEntry, config: sections.Config, base: Pat
 
 def _file(base: Path, text: str | None) -> Path | None:
     return absolute(base, text) if text else None
+
+
+def hook_secrets(entry: sections.SourceEntry, base: Path) -> tuple[Path, ...]:
+    files = (entry.hook and entry.hook.secret_files) or ()
+    return tuple(absolute(base, file) for file in files)
 
 
 def _namespace(name: str, said: Iterable[sections.NamespaceWords], base: Path) -> NamespaceSettings:

@@ -154,6 +154,9 @@ def _source(source: SourceSettings) -> dict[str, Any]:
         "interval": write_duration(source.interval),
         "timeout": write_duration(source.timeout) if git else "",
         "max_files": source.max_files,
+        "hook": {"secret_files": [str(f) for f in source.hook_secrets]}
+        if source.hook_secrets
+        else "",
     }
 
 

@@ -15,7 +15,7 @@ from envwatch.git.urls import check_url, transport
 from envwatch.model import Level
 
 REFS = ("branch", "tag", "semver", "ref", "commit", "branches")
-ONLY_GIT = (*REFS, "timeout", "credentials", "verify", "signers")
+ONLY_GIT = (*REFS, "timeout", "credentials", "verify", "signers", "hook")
 
 
 def problems(config: sections.Config, base: Path) -> Iterator[Problem]:

@@ -50,6 +50,7 @@ def _sources(config: sections.Config, base: Path, root: Path) -> Iterator[Proble
         where = ("sources", index)
         yield from _kind(source, where)
         yield from _overlap(source, where, base, root)
+        yield from _hook(source, where, base)
     yield from _names(config)
     yield from _shared(config)
 
@@ -74,6 +75,21 @@ def _overlap(
         yield Problem(key, f"holds the root `{root}`", "keep sources and root apart")
     elif not stat.S_ISDIR(mode_of(folder)):
         yield Problem(key, f"{quoted(str(folder))} is not a folder now", level=Level.WARNING)
+
+
+def _hook(source: sections.SourceEntry, where: tuple[Step, ...], base: Path) -> Iterator[Problem]:
+    if source.hook is None:
+        return
+    if not source.hook.secret_files:
+        hint = "write a secret into a file: `openssl rand -hex 32`"
+        yield Problem((*where, "hook"), "names no secret: anybody could send hooks", hint)
+    for index, file in enumerate(fill.hook_secrets(source, base)):
+        place = (*where, "hook", "secret_files", index)
+        yield from file_problems(file, place)
+        if mode_of(file) & stat.S_IROTH:
+            yield Problem(place, "everybody can read it", f"chmod 600 {file}")
+        elif stat.S_ISREG(mode_of(file)) and not file.stat().st_size:
+            yield Problem(place, f"{quoted(str(file))} is empty", "put a secret into it")
 
 
 def _folder(source: sections.SourceEntry, base: Path) -> Path | None:

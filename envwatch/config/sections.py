@@ -258,6 +258,14 @@ class Credentials(Section):
     proxy: Proxy | None = _key("The proxy for https. Not given: the global `proxy`")
 
 
+class Hook(Section):
+    """How web hooks of a forge are known."""
+
+    secret_files: tuple[PathText, ...] | None = _key(
+        "Files with one secret each, all of which are taken; readable by the owner alone"
+    )
+
+
 class SourceEntry(NamespaceWords):
     """Where environment files come from: a git repository, or a directory.
 
@@ -289,6 +297,7 @@ class SourceEntry(NamespaceWords):
     interval: Interval | None = _key("Time between two looks")
     timeout: Patience | None = _key("How long git may take")
     max_files: Annotated[int, _whole(1, 100_000)] | None = _key("More files than this are refused")
+    hook: Hook | None = _key("Web hooks of a forge wake the source. Not given: it takes none")
 
 
 class Config(NamespaceWords):

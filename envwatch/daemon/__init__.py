@@ -16,6 +16,7 @@ from functools import partial
 import sdnotify
 
 from envwatch.catalog import Catalog
+from envwatch.daemon import hooked
 from envwatch.daemon.commands import Commands
 from envwatch.daemon.parts import Parts, assemble, reload
 from envwatch.daemon.schedule import Schedule
@@ -99,6 +100,7 @@ class Daemon:
             # APScheduler waits by the wall clock: after a jump it must count anew
             jumped=lambda _: self._schedule.load(parts.settings()),
         )
+        self._expected = hooked.expected(parts)
         self._beats = Beats()
         self._unseen: set[str] = set()
         self._threads: list[threading.Thread] = []
@@ -148,6 +150,7 @@ class Daemon:
             health=self.health,
             ask_archive=self._ask_archive,
             started_at=datetime.now(UTC),
+            hooks=hooked.receiver(parts, self._expected),
         )
         page = serve(create_app(context), parts.settings().web)
         control = create_control(Commands(parts).run)
@@ -183,10 +186,11 @@ class Daemon:
             self._beats.beat(beat)
             if not self._unseen:
                 self._first_pass.set()
-            name = dirty.take(TURN, sound=sound)
+            name = dirty.take(self._expected.turn(TURN), sound=sound)
             if name is None or name.startswith(NOBODY):
                 continue
             dirty.done(name, error=self._look(name))
+            self._expected.looked(name)
             self._unseen.discard(name)
 
     def _look(self, name: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -21,7 +21,7 @@ from envwatch.settings import Settings
 from envwatch.sources.roster import Roster
 from envwatch.storage import open_storage
 from envwatch.store import Store
-from envwatch.watch import Dirty
+from envwatch.watch import Dirty, Mark
 from envwatch.worker import Worker
 from envwatch.worker.publish import Publisher, Reached, nothing
 
@@ -128,12 +128,12 @@ def _parts(settings: Settings, store: Store, catalog: Catalog, reached: Reached)
     )
 
 
-def marker(roster: Roster, dirty: Dirty) -> Callable[[str], None]:
+def marker(roster: Roster, dirty: Dirty) -> Mark:
     """Wakes a source and all that follow the same repository: one question tells of all."""
 
-    def mark(name: str) -> None:
+    def mark(name: str, *, quiet: float = 0.0, patient: bool = False) -> None:
         for each in roster.beside(name):
-            dirty.mark(each)
+            dirty.mark(each, quiet=quiet, patient=patient)
 
     return mark
 

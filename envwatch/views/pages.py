@@ -155,7 +155,7 @@ def source(catalog: Catalog, name: str, *, page: int = 1, size: int = 100) -> So
             _source(c, record, _files(name).limit(size).offset((page - 1) * size)),
             events=_events(c, EVENT.source == name, SIZE),
         )
-    return SourcePage(row, page, pages, total)
+    return SourcePage(row, page, pages, total, catalog.deliveries.of(name))
 
 
 def feed(catalog: Catalog, *, namespace: str = "", limit: int = 50) -> tuple[FeedEntry, ...]:

@@ -8,6 +8,7 @@ from datetime import datetime
 from envwatch.catalog.records import (
     ArtifactRecord,
     BuildRecord,
+    DeliveryRecord,
     EnvironmentRecord,
     EventRecord,
     GenerationRecord,
@@ -233,10 +234,13 @@ class SourceRow:
 
 @dataclass(frozen=True, slots=True)
 class SourcePage:
+    """One source with a page of its files; `deliveries` are the web hooks kept, newest first."""
+
     source: SourceRow
     page: int
     pages: int
     total: int
+    deliveries: tuple[DeliveryRecord, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

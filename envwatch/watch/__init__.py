@@ -5,6 +5,7 @@ inotify is silent on network file systems, after an overflow, and when it runs o
 """
 
 from envwatch.watch.dirty import Dirty, Mark
+from envwatch.watch.expected import Expected
 from envwatch.watch.watcher import Watcher
 
-__all__ = ["Dirty", "Mark", "Watcher"]
+__all__ = ["Dirty", "Expected", "Mark", "Watcher"]

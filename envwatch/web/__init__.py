@@ -17,6 +17,7 @@ from envwatch.web.faults import add_faults
 from envwatch.web.feeds import feeds
 from envwatch.web.headers import add_headers, drop_many_ranges, name_no_host
 from envwatch.web.health import health
+from envwatch.web.hooks import hooks
 from envwatch.web.logs import logs
 from envwatch.web.pages import pages
 from envwatch.web.server import Server, serve, serve_unix
@@ -52,7 +53,7 @@ def create_app(context: Context) -> Flask:
         app.add_template_filter(function)
     app.jinja_env.globals["version"] = version("envwatch")
     app.jinja_env.globals["asset"] = _address
-    for blueprint in (assets, health, feeds, logs, downloads, pages):
+    for blueprint in (assets, health, hooks, feeds, logs, downloads, pages):
         app.register_blueprint(blueprint)
     add_faults(app)
     app.before_request(drop_many_ranges)

@@ -12,6 +12,7 @@ from flask import current_app
 
 from envwatch.catalog import Catalog
 from envwatch.model import EnvKey
+from envwatch.receive import Receiver
 from envwatch.settings import Settings
 from envwatch.storage import Storage
 from envwatch.web.cache import Cache
@@ -30,7 +31,10 @@ class Health:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """`log_path` is where the log of a build lies, `ask_archive` has an archive made."""
+    """`log_path` is where the log of a build lies, `ask_archive` has an archive made.
+
+    `hooks` takes what forges send.
+    """
 
     catalog: Catalog
     settings: Settings
@@ -39,6 +43,7 @@ class Context:
     health: Callable[[], Health]
     ask_archive: Callable[[EnvKey, int], object]
     started_at: datetime
+    hooks: Receiver
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from importlib.metadata import version
 from itertools import chain
 
 from prometheus_client.core import (
+    CounterMetricFamily,
     GaugeMetricFamily,
     HistogramMetricFamily,
     InfoMetricFamily,
@@ -39,6 +40,7 @@ class Figures(Collector):
             _builds(values),
             _sources(values),
             _generations(values),
+            _webhooks(self._context),
         )
 
 
@@ -140,3 +142,14 @@ def _generations(values: Values) -> Iterator[Metric]:
         ("state",),
         (((s.value,), counted.get(s, 0)) for s in ArchiveState),
     )
+
+
+def _webhooks(context: Context) -> Iterator[Metric]:
+    family = CounterMetricFamily(
+        "envwatch_webhook",
+        "web hooks since the daemon started, by what became of them",
+        labels=["result"],
+    )
+    for decision, count in context.hooks.counted():
+        family.add_metric([decision.value], count)
+    yield family

@@ -149,9 +149,14 @@ def sources(form: str) -> Response:
 @pages.get("/source", defaults=PAGE)
 @pages.get("/source.json", defaults=DATA)
 def source(form: str) -> Response:
-    catalog = site().context.catalog
+    catalog, name = site().context.catalog, word("name")
     return show(
-        form, "source.html", lambda: views.source(catalog, word("name"), page=number()), SOURCE
+        form,
+        "source.html",
+        lambda: views.source(catalog, name, page=number()),
+        SOURCE,
+        depends=site().context.hooks.knows(name),
+        extra=parts.of_source,
     )
 
 

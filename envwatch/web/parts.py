@@ -12,7 +12,7 @@ from envwatch.artifacts import ARCHIVES, file_name, recipes
 from envwatch.catalog.records import ArtifactRecord, GenerationRecord
 from envwatch.model import ArchiveState, ArtifactKind, EnvKey, Manager, Package
 from envwatch.views import environments
-from envwatch.views.values import BuildPage, EnvironmentPage
+from envwatch.views.values import BuildPage, EnvironmentPage, SourcePage
 from envwatch.web import logfile
 from envwatch.web.answers import word
 from envwatch.web.charts import charts
@@ -75,6 +75,12 @@ def of_environment(it: EnvironmentPage) -> dict[str, Any]:
         "recipes": _recipes(it.generation, it.artifacts, it.packages),
         "badge": absolute(url_for("feeds.badge", namespace=key.namespace, name=key.name)),
     }
+
+
+def of_source(it: SourcePage) -> dict[str, Any]:
+    name = it.source.record.name
+    taken = site().context.hooks.knows(name)
+    return {"hook": absolute(url_for("hooks.receive", source=name)) if taken else ""}
 
 
 def _fault_line(it: EnvironmentPage) -> int:

@@ -23,6 +23,7 @@ from sqlalchemy import insert
 from envwatch.catalog import Catalog, open_catalog, schema
 from envwatch.catalog.schema import Mode, Reason
 from envwatch.model import BuildState, Phase, Progress
+from envwatch.receive import Receiver
 from envwatch.settings import Settings, WebSettings
 from envwatch.storage.filesystem import open_storage
 from envwatch.web import Context, Health, create_app, serve
@@ -94,6 +95,7 @@ def server(root: Path, port: Any, changes: Any, stop: Event) -> None:
         health=lambda: Health(alive=True, ready=True),
         ask_archive=lambda _key, _number: None,
         started_at=datetime.now(UTC),
+        hooks=Receiver(catalog, lambda: Settings(root), lambda _source, **_how: None),
     )
     running = serve(create_app(context), WebSettings(port=0))
     change(catalog, changes)

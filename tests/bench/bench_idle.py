@@ -58,7 +58,7 @@ def passes(path: Path) -> tuple[float, list[float]]:
         taken = []
         for _ in range(6):
             began = time.perf_counter()
-            for name in parts.sources:
+            for name in parts.roster.names():
                 parts.look(name)
             taken.append(time.perf_counter() - began)
         with parts.catalog.database.write() as c:
