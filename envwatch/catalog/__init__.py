@@ -13,7 +13,10 @@ from envwatch.catalog import schema
 from envwatch.catalog.builds import Builds
 from envwatch.catalog.database import Database, open_database, read_database
 from envwatch.catalog.generations import Generations
+from envwatch.catalog.notices import Notices
+from envwatch.catalog.recipients import Recipients
 from envwatch.catalog.sources import Sources
+from envwatch.catalog.statuses import Statuses
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +27,9 @@ class Catalog:
     sources: Sources
     builds: Builds
     generations: Generations
+    statuses: Statuses
+    notices: Notices
+    recipients: Recipients
 
     def last_run(self, chore: str) -> datetime | None:
         """When a scheduled chore last ran: what was missed while down is caught up."""
@@ -55,4 +61,12 @@ def read_catalog(path: Path) -> Catalog:
 
 
 def _catalog(database: Database) -> Catalog:
-    return Catalog(database, Sources(database), Builds(database), Generations(database))
+    return Catalog(
+        database=database,
+        sources=Sources(database),
+        builds=Builds(database),
+        generations=Generations(database),
+        statuses=Statuses(database),
+        notices=Notices(database),
+        recipients=Recipients(database),
+    )

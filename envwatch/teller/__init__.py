@@ -1,0 +1,162 @@
+"""Tells forges and people what became of commits and environments.
+
+One thread looks what is to be told and writes it down; each forge and notifier that has something
+to hear gets a thread of its own for as long as it takes. So none of them holds up another.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from datetime import datetime
+
+from envwatch.catalog import Catalog
+from envwatch.catalog.recipients import FORGE, NOTIFIER, Recipient, RecipientRecord
+from envwatch.notifiers import open_forge, open_notifier
+from envwatch.redact import redact
+from envwatch.settings import NotifierSettings, Settings
+from envwatch.teller.changes import note_turns
+from envwatch.teller.delivery import clock, serve_forge, serve_notifier
+from envwatch.teller.tips import note_statuses
+
+logger = logging.getLogger(__name__)
+
+IDLE = 30.0  # seconds between two looks while nothing happens
+ATTENTIVE = 10.0  # … while something is in work, or waits to be told
+SHORTEST = 1.0
+CALM = 5.0  # a look costs at most one part in so many of the time
+LONGEST_PAUSE = 5.0
+
+
+class Teller:
+    """Makes what forges and notifiers know follow the catalog."""
+
+    def __init__(self, catalog: Catalog, settings: Callable[[], Settings]) -> None:
+        self._catalog = catalog
+        self._settings = settings
+        self._seen: Settings | None = None
+        self._before: frozenset[str] = frozenset()
+        self._busy: dict[tuple[str, str], threading.Thread] = {}
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+
+    def loop(self, stop: threading.Event, beat: Callable[[], None]) -> None:
+        """Look whenever there is news, until told to stop."""
+        while not stop.is_set():
+            beat()
+            news, began = self._catalog.database.news, time.monotonic()
+            try:
+                rest = self.look()
+            except Exception:
+                logger.exception("the teller goes on after an error")
+                rest = ATTENTIVE
+            # a commit for a thousand environments is news a thousand times
+            stop.wait(min((time.monotonic() - began) * CALM, LONGEST_PAUSE))
+            self._catalog.database.wait(news, rest)
+        self._stop.set()
+
+    def look(self) -> float:
+        """Write down what is to be told, and begin to tell it; seconds until the next look."""
+        settings, now = self._settings(), clock()
+        self._take_over(settings, now)
+        if not settings.notify and not any(s.forge for s in settings.sources):
+            return IDLE
+        in_work = [note_statuses(self._catalog, settings, s, now) for s in settings.sources]
+        note_turns(self._catalog, settings, self._before, now)
+        self._before = frozenset(n.name for n in settings.notify)
+        waiting = [r for r in self._catalog.recipients.all() if r.waiting]
+        for recipient in waiting:
+            self._begin(settings, recipient, now)
+        if not waiting:
+            return ATTENTIVE if any(in_work) else IDLE
+        return min(_rest(r, now) for r in waiting)
+
+    def flush(self, timeout: float) -> None:
+        """Tell everything that is due now, and return when it is told, or the time is over."""
+        end = time.monotonic() + timeout
+        self.look()
+        while time.monotonic() < end and (threads := self._running()):
+            for thread in threads:
+                thread.join(max(0.0, end - time.monotonic()))
+            self.look()
+        self._stop.set()
+
+    def join(self, timeout: float) -> None:
+        """After the loop: let what is being told end."""
+        end = time.monotonic() + timeout
+        for thread in self._running():
+            thread.join(max(0.0, end - time.monotonic()))
+
+    def _running(self) -> tuple[threading.Thread, ...]:
+        with self._lock:
+            return tuple(self._busy.values())
+
+    def _take_over(self, settings: Settings, now: datetime) -> None:
+        if settings is self._seen:
+            return
+        self._before = self._catalog.recipients.declare(recipients_of(settings))
+        self._catalog.recipients.hasten(now)
+        self._seen = settings
+
+    def _begin(self, settings: Settings, recipient: RecipientRecord, now: datetime) -> None:
+        """Start to tell one recipient what is due, unless it is being told already."""
+        who = (recipient.role, recipient.name)
+        with self._lock:
+            if who in self._busy or not self._due(recipient, now):
+                return
+            name = f"telling {recipient.role} {recipient.name}"
+            thread = threading.Thread(
+                target=self._tell, args=(settings, who), name=name, daemon=True
+            )
+            self._busy[who] = thread
+        thread.start()
+
+    def _due(self, recipient: RecipientRecord, now: datetime) -> bool:
+        if recipient.role == FORGE:
+            return self._catalog.statuses.due(recipient.name, now) is not None
+        return self._catalog.notices.due(recipient.name, now) is not None
+
+    def _tell(self, settings: Settings, who: tuple[str, str]) -> None:
+        role, name = who
+        try:
+            if role == FORGE:
+                forge = next(s.forge for s in settings.sources if s.name == name and s.forge)
+                serve_forge(self._catalog, name, open_forge(forge, settings.network), self._stop)
+            else:
+                notifier = next(n for n in settings.notify if n.name == name)
+                opened = open_notifier(notifier, settings.network)
+                serve_notifier(self._catalog, name, opened, self._stop)
+        except Exception:
+            logger.exception("telling %s %s", role, name)
+        finally:
+            with self._lock:
+                self._busy.pop(who, None)
+            self._catalog.database.wake()
+
+
+def recipients_of(settings: Settings) -> list[Recipient]:
+    """Everybody whom the config names."""
+    forges = [
+        Recipient(FORGE, s.name, s.forge.kind, f"{s.forge.api} {s.forge.repository}")
+        for s in settings.sources
+        if s.forge
+    ]
+    return forges + [Recipient(NOTIFIER, n.name, n.kind, _place(n)) for n in settings.notify]
+
+
+def _place(notifier: NotifierSettings) -> str:
+    """Where it is, without what may be secret: the path of an address often is."""
+    if notifier.kind == "command":
+        return notifier.command[0]
+    if notifier.kind == "webhook":
+        return redact("/".join(notifier.url.split("/")[:3]))
+    return str(notifier.secret_file)
+
+
+def _rest(recipient: RecipientRecord, now: datetime) -> float:
+    """Seconds until something of one recipient may be due."""
+    moments = [m for m in (recipient.next_at, recipient.due_at) if m is not None]
+    seconds = (max(moments) - now).total_seconds() if moments else 0.0
+    return min(max(seconds, SHORTEST), ATTENTIVE)
