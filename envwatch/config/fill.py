@@ -8,11 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from envwatch.config import addresses, sections
+from envwatch.config import addresses, forges, sections
 from envwatch.config.words import split_listen
 from envwatch.settings import (
+    ForgeSettings,
     NamespaceSettings,
     Network,
+    NotifierSettings,
     Settings,
     SolveOptions,
     SourceKind,
@@ -49,6 +51,7 @@ def settings_of(config: sections.Config, path: Path, root: Path) -> Settings:
         network=_network(config, base),
         web=_web(config.web or sections.Web()),
         path=path,
+        notify=tuple(_notifier(entry, base) for entry in config.notify or ()),
         defaults=_namespace("", (config,), base),
     )
     settings = replace(
@@ -90,9 +93,40 @@ def _source(entry: sections.SourceEntry, base: Path) -> SourceSettings:
         namespace=namespace_of(entry),
         url=addresses.repository(entry.git, base) if entry.git else "",
         directory=absolute(base, entry.directory) if entry.directory else None,
+        forge=forge_of(entry, base) if entry.forge else None,
     )
     keys = {"branch", "include", "exclude", "interval", "timeout", "max_files"}
     return _over(source, entry, keys)
+
+
+def forge_of(entry: sections.SourceEntry, base: Path) -> ForgeSettings:
+    """As its source and the config say. Only for a source that has one."""
+    said = entry.forge
+    assert said is not None  # noqa: S101  # its caller looks
+    return forges.forge_settings(
+        said.kind,
+        absolute(base, said.token_file),
+        addresses.repository(entry.git, base) if entry.git else "",
+        api=said.api or "",
+        repository=said.repository or "",
+        context=said.context or "",
+    )
+
+
+def _notifier(entry: sections.NotifyEntry, base: Path) -> NotifierSettings:
+    return forges.notifier_settings(
+        entry.name,
+        webhook=entry.webhook or "",
+        secret_file=absolute(base, entry.secret_file) if entry.secret_file else None,
+        command=_command(entry.command or (), base),
+        apprise_file=absolute(base, entry.apprise_file) if entry.apprise_file else None,
+        events=entry.events,
+        namespaces=entry.namespaces,
+    )
+
+
+def _command(words: tuple[str, ...], base: Path) -> tuple[str, ...]:
+    return (executable(base, words[0]), *words[1:]) if words else ()
 
 
 def _namespace(name: str, said: Iterable[sections.NamespaceWords], base: Path) -> NamespaceSettings:

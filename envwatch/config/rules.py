@@ -101,7 +101,7 @@ def _overlap(
         yield Problem(key, f"lies in the root `{root}`", "keep sources and root apart")
     elif source.directory and real in root.parents:
         yield Problem(key, f"holds the root `{root}`", "keep sources and root apart")
-    elif not stat.S_ISDIR(_mode(folder)):
+    elif not stat.S_ISDIR(mode_of(folder)):
         yield Problem(key, f"{quoted(str(folder))} is not a folder now", level=Level.WARNING)
 
 
@@ -215,25 +215,25 @@ def _files(config: sections.Config, path: Path) -> Iterator[Problem]:
     if channels and channels.auth_file:
         auth_file = fill.absolute(path.parent, channels.auth_file)
         yield from _file(auth_file, ("channels", "auth_file"))
-        if _mode(auth_file) & stat.S_IROTH:
+        if mode_of(auth_file) & stat.S_IROTH:
             hint = f"chmod 600 {auth_file}"
             yield Problem(("channels", "auth_file"), "everybody can read it", hint)
     if config.ca_file:
         yield from _file(fill.absolute(path.parent, config.ca_file), ("ca_file",))
-    if config.proxy and has_credentials(config.proxy) and _mode(path) & stat.S_IROTH:
+    if config.proxy and has_credentials(config.proxy) and mode_of(path) & stat.S_IROTH:
         text = "holds a password, and everybody can read this file"
         yield Problem(("proxy",), text, f"chmod 640 {path}", Level.WARNING)
 
 
 def _file(path: Path, where: tuple[Step, ...]) -> Iterator[Problem]:
-    if not stat.S_ISREG(_mode(path)):
+    if not stat.S_ISREG(mode_of(path)):
         yield Problem(where, f"there is no file {quoted(str(path))}")
     elif not os.access(path, os.R_OK):
         hint = "let the user that runs envwatch read it"
         yield Problem(where, f"{quoted(str(path))} cannot be read", hint)
 
 
-def _mode(path: Path) -> int:
+def mode_of(path: Path) -> int:
     """Kind and permissions; 0 for what is not there or cannot be reached."""
     try:
         return path.stat().st_mode

@@ -20,6 +20,7 @@ from envwatch.settings import Settings
 from envwatch.sources import Source, open_source
 from envwatch.storage import open_storage
 from envwatch.store import Store
+from envwatch.teller import Teller
 from envwatch.watch import Dirty
 from envwatch.worker import Worker
 from envwatch.worker.publish import Publisher, Reached, nothing
@@ -55,6 +56,7 @@ class Parts:
     dirty: Dirty
     operations: Operations
     looking: threading.Lock
+    teller: Teller
 
     def look(self, name: str, *, force: bool = False) -> None:
         """Reconcile one source; two looks at once would only get into each other's way."""
@@ -111,6 +113,7 @@ def _parts(settings: Settings, store: Store, catalog: Catalog, reached: Reached)
         dirty=dirty,
         operations=Operations(catalog, publisher.converge, dirty.mark),
         looking=threading.Lock(),
+        teller=Teller(catalog, current),
     )
 
 

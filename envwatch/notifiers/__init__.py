@@ -6,7 +6,6 @@ A kind's module is imported when the config names it: who uses none pays for non
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Any, Protocol, cast
 
 from envwatch.settings import ForgeSettings, Network, NotifierSettings
@@ -40,11 +39,6 @@ def open_forge(settings: ForgeSettings, network: Network) -> Forge:
 def open_notifier(settings: NotifierSettings, network: Network) -> Notifier:
     """Nothing is read or asked yet."""
     return cast("Notifier", _plugin(NOTIFIERS[settings.kind]).open_notifier(settings, network))
-
-
-def has_apprise() -> bool:
-    """Is the extra `notify` installed? It is not imported: that costs half a second."""
-    return find_spec("apprise") is not None
 
 
 def _plugin(module: str) -> Any:

@@ -57,7 +57,13 @@ class Answer:
 
 
 def ask(
-    method: str, url: str, network: Network, headers: Mapping[str, str], body: bytes | None = None
+    method: str,
+    url: str,
+    network: Network,
+    headers: Mapping[str, str],
+    body: bytes | None = None,
+    *,
+    patience: float = READ,
 ) -> Answer:
     """No redirect is followed: a secret goes where the config says, and nowhere else.
 
@@ -73,7 +79,7 @@ def ask(
             redirect=False,
             retries=False,
             preload_content=False,
-            timeout=urllib3.Timeout(connect=CONNECT, read=READ),
+            timeout=urllib3.Timeout(connect=CONNECT, read=patience),
         )
         try:
             found = _read(response)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from envwatch.errors import NotifyStalled
 from envwatch.notifiers.files import read_lines
-from envwatch.notifiers.http import ask, judge, place
+from envwatch.notifiers.http import READ, ask, judge, place
 from envwatch.notifiers.letters import as_json
 from envwatch.settings import Network, NotifierSettings
 from envwatch.telling import Letter
@@ -25,6 +25,7 @@ class Webhook:
     url: str
     secret_file: Path
     network: Network
+    patience: float = READ
 
     def send(self, letter: Letter) -> str:
         keys = [_key(line, self.secret_file) for line in read_lines(self.secret_file)]
@@ -36,7 +37,7 @@ class Webhook:
             "webhook-timestamp": moment,
             "webhook-signature": " ".join(signatures),
         }
-        answer = ask("POST", self.url, self.network, headers, body)
+        answer = ask("POST", self.url, self.network, headers, body, patience=self.patience)
         judge(answer, self.url)
         return f"{place(self.url)} answers {answer.status}"
 

@@ -9,17 +9,20 @@ from __future__ import annotations
 import logging
 import threading
 import time
+import uuid
 from collections.abc import Callable
 from datetime import datetime
 
 from envwatch.catalog import Catalog
 from envwatch.catalog.recipients import FORGE, NOTIFIER, Recipient, RecipientRecord
+from envwatch.errors import NotFound
 from envwatch.notifiers import open_forge, open_notifier
 from envwatch.redact import redact
 from envwatch.settings import NotifierSettings, Settings
 from envwatch.teller.changes import note_turns
 from envwatch.teller.delivery import clock, serve_forge, serve_notifier
 from envwatch.teller.tips import note_statuses
+from envwatch.telling import Letter, Notice, NoticeKind
 
 logger = logging.getLogger(__name__)
 
@@ -82,6 +85,17 @@ class Teller:
                 thread.join(max(0.0, end - time.monotonic()))
             self.look()
         self._stop.set()
+
+    def test(self, name: str) -> str:
+        """Send a test to one notifier; what came back. Raises NotFound, or why it cannot be."""
+        settings = self._settings()
+        notifier = next((n for n in settings.notify if n.name == name), None)
+        if notifier is None:
+            known = ", ".join(n.name for n in settings.notify) or "none"
+            raise NotFound(f"there is no notifier `{name}`", hint=f"known: {known}")
+        notice = Notice((NoticeKind.TEST,), "envwatch", clock(), "this is a test: all is well")
+        letter = Letter(f"evt_{uuid.uuid4().hex}", name, NoticeKind.TEST, notice)
+        return open_notifier(notifier, settings.network).send(letter)
 
     def join(self, timeout: float) -> None:
         """After the loop: let what is being told end."""
