@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -46,6 +48,7 @@ class StandIn:
         self.requests: list[Request] = []
         self.fault: Callable[[Request], Answer | None] = lambda _: None
         self._port = 0
+        self._connections: set[socket.socket] = set()
         self._server: ThreadingHTTPServer | None = None
         self.up()
 
@@ -67,6 +70,13 @@ class StandIn:
             self._server.shutdown()
             self._server.server_close()
             self._server = None
+        for connection in tuple(self._connections):
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        self._connections.clear()
+
+    def joined(self, connection: socket.socket) -> None:
+        self._connections.add(connection)
 
     def __enter__(self) -> Self:
         return self
@@ -141,7 +151,12 @@ class Forge(StandIn):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # one packet: head and body apart would wait for an acknowledgement
     stand: StandIn
+
+    def setup(self) -> None:
+        super().setup()
+        self.stand.joined(self.connection)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 the name in the base class
         """Silence: the requests are a list."""
@@ -157,6 +172,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body.encode())
+        self.wfile.flush()
 
     def do_GET(self) -> None:
         self.do_POST()

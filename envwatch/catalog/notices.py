@@ -128,7 +128,7 @@ class Notices:
                 .where(NOTIFICATION.id == sent.id)
                 .values(
                     attempts=NOTIFICATION.attempts + 1,
-                    next_at=trouble.next_at,
+                    next_at=trouble.next_at if trouble.refused else None,
                     failure=trouble.message,
                     given_up_at=now if trouble.over else None,
                 )

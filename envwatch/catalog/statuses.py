@@ -161,7 +161,7 @@ class Statuses:
                 .where(*_is(record), STATUS.wanted_at == record.wanted_at)
                 .values(
                     attempts=STATUS.attempts + 1,
-                    next_at=trouble.next_at,
+                    next_at=trouble.next_at if trouble.refused else None,
                     failure=trouble.message,
                     given_up_at=now if trouble.over else None,
                 )

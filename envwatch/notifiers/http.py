@@ -28,6 +28,7 @@ MOST = 64 * 1024  # of an answer is read
 SHOWN = 200
 LIMITED = 60.0  # seconds, where a forge limits us and does not say for how long
 LONGEST_WAIT = 2 * 3600.0
+AGENT = f"envwatch/{version('envwatch')}"
 AGAIN = (408, 409, 423, 425, 429)
 
 
@@ -75,7 +76,7 @@ def ask(
             method,
             url,
             body=body,
-            headers={"User-Agent": f"envwatch/{version('envwatch')}", **headers},
+            headers={"User-Agent": AGENT, **headers},
             redirect=False,
             retries=False,
             preload_content=False,

@@ -20,7 +20,7 @@ from envwatch.notifiers import open_forge, open_notifier
 from envwatch.redact import redact
 from envwatch.settings import NotifierSettings, Settings
 from envwatch.teller.changes import note_turns
-from envwatch.teller.delivery import clock, serve_forge, serve_notifier
+from envwatch.teller.delivery import Clock, serve_forge, serve_notifier, utc_now
 from envwatch.teller.tips import note_statuses
 from envwatch.telling import Letter, Notice, NoticeKind
 
@@ -36,9 +36,12 @@ LONGEST_PAUSE = 5.0
 class Teller:
     """Makes what forges and notifiers know follow the catalog."""
 
-    def __init__(self, catalog: Catalog, settings: Callable[[], Settings]) -> None:
+    def __init__(
+        self, catalog: Catalog, settings: Callable[[], Settings], clock: Clock = utc_now
+    ) -> None:
         self._catalog = catalog
         self._settings = settings
+        self._clock = clock
         self._seen: Settings | None = None
         self._before: frozenset[str] = frozenset()
         self._busy: dict[tuple[str, str], threading.Thread] = {}
@@ -62,7 +65,7 @@ class Teller:
 
     def look(self) -> float:
         """Write down what is to be told, and begin to tell it; seconds until the next look."""
-        settings, now = self._settings(), clock()
+        settings, now = self._settings(), self._clock()
         self._take_over(settings, now)
         if not settings.notify and not any(s.forge for s in settings.sources):
             return IDLE
@@ -84,7 +87,8 @@ class Teller:
             for thread in threads:
                 thread.join(max(0.0, end - time.monotonic()))
             self.look()
-        self._stop.set()
+        if self._running():
+            self._stop.set()
 
     def test(self, name: str) -> str:
         """Send a test to one notifier; what came back. Raises NotFound, or why it cannot be."""
@@ -93,7 +97,9 @@ class Teller:
         if notifier is None:
             known = ", ".join(n.name for n in settings.notify) or "none"
             raise NotFound(f"there is no notifier `{name}`", hint=f"known: {known}")
-        notice = Notice((NoticeKind.TEST,), "envwatch", clock(), "this is a test: all is well")
+        notice = Notice(
+            (NoticeKind.TEST,), "envwatch", self._clock(), "this is a test: all is well"
+        )
         letter = Letter(f"evt_{uuid.uuid4().hex}", name, NoticeKind.TEST, notice)
         return open_notifier(notifier, settings.network).send(letter)
 
@@ -136,12 +142,13 @@ class Teller:
         role, name = who
         try:
             if role == FORGE:
-                forge = next(s.forge for s in settings.sources if s.name == name and s.forge)
-                serve_forge(self._catalog, name, open_forge(forge, settings.network), self._stop)
+                of_source = next(s.forge for s in settings.sources if s.name == name and s.forge)
+                forge = open_forge(of_source, settings.network)
+                serve_forge(self._catalog, name, forge, self._stop, self._clock)
             else:
-                notifier = next(n for n in settings.notify if n.name == name)
-                opened = open_notifier(notifier, settings.network)
-                serve_notifier(self._catalog, name, opened, self._stop)
+                entry = next(n for n in settings.notify if n.name == name)
+                notifier = open_notifier(entry, settings.network)
+                serve_notifier(self._catalog, name, notifier, self._stop, self._clock)
         except Exception:
             logger.exception("telling %s %s", role, name)
         finally:

@@ -21,11 +21,11 @@ GIVE_UP = timedelta(days=3)
 Clock = Callable[[], datetime]
 
 
-def clock() -> datetime:
+def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def serve_forge(catalog: Catalog, source: str, forge: Forge, stop: Event) -> None:
+def serve_forge(catalog: Catalog, source: str, forge: Forge, stop: Event, clock: Clock) -> None:
     """Until nothing is due, or the forge has to be left alone."""
     while not stop.is_set() and (record := catalog.statuses.due(source, clock())) is not None:
         try:
@@ -45,7 +45,9 @@ def serve_forge(catalog: Catalog, source: str, forge: Forge, stop: Event) -> Non
             catalog.statuses.told(record, clock())
 
 
-def serve_notifier(catalog: Catalog, name: str, notifier: Notifier, stop: Event) -> None:
+def serve_notifier(
+    catalog: Catalog, name: str, notifier: Notifier, stop: Event, clock: Clock
+) -> None:
     """Until nothing is due, or the notifier has to be left alone."""
     while not stop.is_set() and (record := catalog.notices.due(name, clock())) is not None:
         try:
