@@ -8,6 +8,7 @@ from importlib.metadata import version
 from itertools import chain
 
 from prometheus_client.core import (
+    CounterMetricFamily,
     GaugeMetricFamily,
     HistogramMetricFamily,
     InfoMetricFamily,
@@ -17,6 +18,7 @@ from prometheus_client.registry import Collector
 
 from envwatch.catalog.schema import SourceState
 from envwatch.model import ArchiveState, BuildState, EnvState
+from envwatch.telling import RecipientState
 from envwatch.views import figures
 from envwatch.views.values import Figures as Values
 from envwatch.web.context import Context
@@ -39,6 +41,7 @@ class Figures(Collector):
             _builds(values),
             _sources(values),
             _generations(values),
+            _telling(values),
         )
 
 
@@ -139,4 +142,33 @@ def _generations(values: Values) -> Iterator[Metric]:
         "archives of generations, by state",
         ("state",),
         (((s.value,), counted.get(s, 0)) for s in ArchiveState),
+    )
+
+
+def _telling(values: Values) -> Iterator[Metric]:
+    family = CounterMetricFamily(
+        "envwatch_notifications",
+        "messages to forges and notifiers, by what became of them",
+        labels=["role", "notifier", "result"],
+    )
+    for r in values.recipients:
+        results = (("delivered", r.delivered), ("failed", r.failed), ("given-up", r.given_up))
+        for result, count in results:
+            family.add_metric([r.role, r.name, result], count)
+    yield family
+    yield _labelled(
+        "notifications_waiting",
+        "messages that were not acknowledged yet",
+        ("role", "notifier"),
+        (((r.role, r.name), r.waiting) for r in values.recipients),
+    )
+    yield _labelled(
+        "notifier_state",
+        "1 for the state in which a forge or notifier is",
+        ("role", "notifier", "state"),
+        (
+            ((r.role, r.name, w.value), r.state is w)
+            for r in values.recipients
+            for w in RecipientState
+        ),
     )
