@@ -16,6 +16,7 @@ from envwatch.model import BuildState, EnvKey, Failure, FailureKind, Level, Mess
 FAILED = (BuildState.FAILED, BuildState.TIMED_OUT)
 # what fails for passing reasons is tried again by itself: people hear of the third time in a row
 PATIENCE = 3
+LONGEST_PATH = 150  # in the name of a status: forges take 255 characters
 NAMED = 3  # environments that the status of a commit names
 
 
@@ -150,7 +151,8 @@ def message_of(failure: Failure, path: str) -> Message:
 
 def refused_status(path: str, message: Message, base: str) -> Status:
     """A file that is refused and never asked for an environment."""
-    return Status(f"{base}/{path}", StatusState.FAILURE, str(message))
+    name = path if len(path) <= LONGEST_PATH else f"…{path[1 - LONGEST_PATH :]}"
+    return Status(f"{base}/{name}", StatusState.FAILURE, str(message))
 
 
 def superseded(status: Status, by: str) -> Status:

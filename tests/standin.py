@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -56,9 +58,14 @@ class StandIn:
     def url(self) -> str:
         return f"http://127.0.0.1:{self._port}"
 
-    def up(self) -> None:
+    def up(self, certificate: Path | None = None) -> None:
+        """With a certificate (its key beside it) over TLS."""
         handler = type("Handler", (_Handler,), {"stand": self})
         self._server = ThreadingHTTPServer(("127.0.0.1", self._port), handler)
+        if certificate is not None:
+            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            context.load_cert_chain(certificate, certificate.with_name("key.pem"))
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         self._server.daemon_threads = True
         self._port = self._server.server_address[1]
         threading.Thread(

@@ -294,7 +294,7 @@ def _telling(catalog: Catalog) -> None:
     now = datetime.now(UTC)
     catalog.recipients.declare(
         [
-            Recipient("forge", "team", "github", "https://api.github.com data/environments"),
+            Recipient("forge", "team", "github", "https://api.github.com · data/environments"),
             Recipient("notifier", "chatops", "webhook", "https://hooks.example.org"),
             Recipient("notifier", "pager", "command", "/usr/local/bin/page"),
         ]

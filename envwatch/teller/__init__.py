@@ -50,11 +50,14 @@ class Teller:
 
     def loop(self, stop: threading.Event, beat: Callable[[], None]) -> None:
         """Look whenever there is news, until told to stop."""
+        seen, rest = 0, 0.0
         while not stop.is_set():
             beat()
             news, began = self._catalog.database.news, time.monotonic()
             try:
-                rest = self.look()
+                # without news there is nothing to see, unless something waits for its time
+                rest = self.look() if news != seen or rest < IDLE else IDLE
+                seen = news
             except Exception:
                 logger.exception("the teller goes on after an error")
                 rest = ATTENTIVE
@@ -160,7 +163,7 @@ class Teller:
 def recipients_of(settings: Settings) -> list[Recipient]:
     """Everybody whom the config names."""
     forges = [
-        Recipient(FORGE, s.name, s.forge.kind, f"{s.forge.api} {s.forge.repository}")
+        Recipient(FORGE, s.name, s.forge.kind, f"{s.forge.api} · {s.forge.repository}")
         for s in settings.sources
         if s.forge
     ]

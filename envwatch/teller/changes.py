@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 
 from envwatch.catalog import Catalog
@@ -13,6 +13,7 @@ from envwatch.settings import NotifierSettings, Settings
 from envwatch.teller.links import env_url, source_url
 from envwatch.telling import Condition, Known, Letter, Notice, Subject, kind_for, turns
 
+KEPT = timedelta(days=30)  # for messages that were told or given up
 UNKNOWN = Known(Condition.GOOD, None)
 
 
@@ -39,6 +40,7 @@ def note_turns(
     if seen or gone:
         listeners = [n for n in settings.notify if n.name in before]
         catalog.notices.turn(seen, gone, letters(notices, listeners), now)
+        catalog.notices.tidy(now - KEPT)
 
 
 def letters(notices: Iterable[Notice], listeners: Sequence[NotifierSettings]) -> list[Letter]:

@@ -8,6 +8,7 @@ import hmac
 import json
 import os
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from needs import need
 from standin import TOKEN, Answer, Forge, StandIn
 
 from envwatch.errors import NotifyError, NotifyRefused, NotifyStalled
@@ -173,6 +175,38 @@ def test_the_proxy_of_the_config_is_used(forge: Forge, token: Path) -> None:
         (request,) = proxy.requests
     assert request.path.startswith("http://forge.invalid/")
     assert request.headers["proxy-authorization"].startswith("Basic ")
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of 127.0.0.1, signed by nobody; its key beside it."""
+    need("openssl")
+    folder = tmp_path_factory.mktemp("tls")
+    subprocess.run(
+        (
+            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"),
+            *("-subj", "/CN=lab", "-addext", "subjectAltName=IP:127.0.0.1"),
+            *("-keyout", folder / "key.pem", "-out", folder / "ca.pem"),
+        ),
+        check=True,
+        capture_output=True,
+    )
+    return folder / "ca.pem"
+
+
+def test_a_certificate_that_nobody_vouches_for_is_refused_and_the_configs_own_is_taken(
+    forge: Forge, tell: Callable[..., None], token: Path, certificate: Path
+) -> None:
+    forge.down()
+    forge.up(certificate)
+    secure = ForgeSettings(
+        forge.kind, token, forge.api.replace("http:", "https:"), forge.repository
+    )
+    with pytest.raises(NotifyError, match=r"(?i)certificate"):
+        open_forge(secure, Network()).tell(REVISION, STATUS)
+    assert forge.requests == []
+    open_forge(secure, Network(ca_file=certificate)).tell(REVISION, STATUS)
+    assert len(forge.history) == 1
 
 
 @pytest.mark.parametrize(
