@@ -30,7 +30,8 @@ from waiting import wait_for
 
 from envwatch.model import EnvKey, FailureKind
 from envwatch.settings import NotifierSettings, SourceKind, SourceSettings
-from envwatch.telling import RecipientState
+from envwatch.teller.delivery import serve_notifier
+from envwatch.telling import Letter, RecipientState
 
 DEMO_IS = "environment analyst/demo"
 
@@ -234,6 +235,30 @@ def test_a_dead_notifier_does_not_hold_up_another(it: Stand, tmp_path: Path) -> 
         finally:
             hangs.set()
             it.teller.flush(30)
+
+
+class Faulty:
+    """A notifier with a fault of its own."""
+
+    def __init__(self) -> None:
+        self.sent = 0
+
+    def send(self, _: Letter) -> str:
+        self.sent += 1
+        raise ValueError("boom")
+
+
+def test_a_fault_of_ours_is_tried_again_later_and_not_for_ever(it: Stand) -> None:
+    it.hook.down()
+    commit(it.catalog, "b", {DEMO: "2"})
+    build_all(it.catalog)
+    it.tell()
+    it.clock.pass_(minutes=20)
+    faulty = Faulty()
+    serve_notifier(it.catalog, "mine", faulty, threading.Event(), it.clock)
+    assert faulty.sent == 1
+    told = it.recipient("notifier")
+    assert (told.waiting, told.message) == (1, "a fault in envwatch: ValueError")
 
 
 def test_after_days_a_message_is_given_up_and_the_next_one_goes_on(it: Stand) -> None:

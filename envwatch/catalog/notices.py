@@ -79,13 +79,8 @@ class Notices:
     ) -> None:
         """Note how subjects are now, and what is to be told of it: both, or neither."""
         with self._database.write(news=False) as c:
-            for subject, known in seen.items():
-                values = {"value": known.condition, "current": known.current, "since": now}
-                c.execute(
-                    upsert(schema.condition)
-                    .values(subject=subject, **values)
-                    .on_conflict_do_update(index_elements=["subject"], set_=values)
-                )
+            if seen:
+                _keep_conditions(c, seen, now)
             c.execute(delete(schema.condition).where(CONDITION.subject.in_(gone)))
             for letter in letters:
                 added = insert(schema.notification).values(
@@ -145,6 +140,18 @@ class Notices:
                     ~notification_waits, NOTIFICATION.created_at < before
                 )
             )
+
+
+def _keep_conditions(c: Connection, seen: Mapping[str, Known], now: datetime) -> None:
+    keep = upsert(schema.condition)
+    values = {name: keep.excluded[name] for name in ("value", "current", "since")}
+    c.execute(
+        keep.on_conflict_do_update(index_elements=["subject"], set_=values),
+        [
+            {"subject": subject, "value": k.condition, "current": k.current, "since": now}
+            for subject, k in seen.items()
+        ],
+    )
 
 
 def _note_given_up(c: Connection, sent: NotificationRecord, trouble: Trouble) -> None:

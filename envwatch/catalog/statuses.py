@@ -94,27 +94,30 @@ class Statuses:
 
     def want(self, source: str, revision: str, statuses: Sequence[Status], now: datetime) -> None:
         """Each shall say this from now on; what it waited for before is no matter any more."""
+        key = ("source", "revision", "context")
+        wanted = [
+            {
+                "source": source,
+                "revision": revision,
+                "context": status.context,
+                "namespace": status.key.namespace if status.key else "",
+                "name": status.key.name if status.key else "",
+                "ask": status.ask,
+                "state": status.state,
+                "description": status.description,
+                "url": status.url,
+                "wanted_at": now,
+                "attempts": 0,
+                "next_at": None,
+                "failure": "",
+                "given_up_at": None,
+            }
+            for status in statuses
+        ]
+        keep = upsert(schema.status)
+        values = {name: keep.excluded[name] for name in wanted[0] if name not in key}
         with self._database.write(news=False) as c:
-            for status in statuses:
-                values = {
-                    "namespace": status.key.namespace if status.key else "",
-                    "name": status.key.name if status.key else "",
-                    "ask": status.ask,
-                    "state": status.state,
-                    "description": status.description,
-                    "url": status.url,
-                    "wanted_at": now,
-                    "attempts": 0,
-                    "next_at": None,
-                    "failure": "",
-                    "given_up_at": None,
-                }
-                key = {"source": source, "revision": revision, "context": status.context}
-                c.execute(
-                    upsert(schema.status)
-                    .values(**key, **values)
-                    .on_conflict_do_update(index_elements=list(key), set_=values)
-                )
+            c.execute(keep.on_conflict_do_update(index_elements=key, set_=values), wanted)
 
     def due(self, source: str, now: datetime) -> StatusRecord | None:
         """What to tell next: the newest commit first, and what matters most."""

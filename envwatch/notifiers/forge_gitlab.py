@@ -6,9 +6,9 @@ import json
 from dataclasses import dataclass
 from urllib.parse import quote, urlencode
 
-from envwatch.errors import NotifyRefused
+from envwatch.errors import NotifyError, NotifyRefused
 from envwatch.notifiers.files import read_token
-from envwatch.notifiers.http import Answer, ask, judge
+from envwatch.notifiers.http import Answer, ask, judge, place
 from envwatch.settings import ForgeSettings, Network
 from envwatch.telling import Status, StatusState, shortened
 
@@ -57,8 +57,11 @@ class GitLab:
         url = f"{self._project}/repository/commits/{revision}/statuses?{query}"
         answer = self._ask("GET", url, token)
         judge(answer, url, secret=token)
-        found = json.loads(answer.body)
-        states = [s.get("status") for s in found if s.get("name") == status.context]
+        try:
+            found = json.loads(answer.body)
+            states = [s["status"] for s in found if s["name"] == status.context]
+        except (ValueError, TypeError, KeyError) as e:
+            raise NotifyError(f"{place(url)} answers with something else than statuses") from e
         wanted = IN_WORK if status.state is StatusState.PENDING else (STATES[status.state],)
         return any(state in wanted for state in states)
 

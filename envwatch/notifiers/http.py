@@ -76,7 +76,7 @@ def ask(
             method,
             url,
             body=body,
-            headers={"User-Agent": AGENT, **headers},
+            headers={"User-Agent": AGENT, "Accept-Encoding": "identity", **headers},
             redirect=False,
             retries=False,
             preload_content=False,
@@ -165,7 +165,7 @@ def _read(response: urllib3.BaseHTTPResponse) -> bytes:
     end = time.monotonic() + LONGEST
     found = b""
     while len(found) < MOST and time.monotonic() < end:
-        block = response.read1(MOST - len(found))
+        block = response.read1(MOST - len(found), decode_content=False)
         if not block:
             break
         found += block

@@ -8,6 +8,8 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from tempfile import TemporaryFile
+from typing import IO
 
 from envwatch.errors import NotifyError, NotifyStalled
 from envwatch.redact import redact
@@ -26,12 +28,32 @@ class Ended:
 
 def run(command: Sequence[str], data: bytes, *, more: Mapping[str, str], timeout: float) -> Ended:
     """Raises NotifyStalled where it cannot be started, NotifyError where it takes too long."""
+    with TemporaryFile() as given, TemporaryFile() as said:
+        given.write(data)
+        given.seek(0)
+        # files and not pipes: what it leaves running behind itself would hold a pipe open
+        process = _start(tuple(command), given, said, more)
+        try:
+            status = process.wait(timeout)
+        except subprocess.TimeoutExpired as e:
+            raise NotifyError(f"`{command[0]}` was stopped after {timeout:.0f} s") from e
+        finally:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        said.seek(max(0, said.seek(0, os.SEEK_END) - MOST))
+        return Ended(status, _shown(said.read()))
+
+
+def _start(
+    command: tuple[str, ...], given: IO[bytes], said: IO[bytes], more: Mapping[str, str]
+) -> subprocess.Popen[bytes]:
     kept = {name: os.environ[name] for name in KEPT if name in os.environ}
     try:
-        process = subprocess.Popen(
-            tuple(command),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
+        return subprocess.Popen(
+            command,
+            stdin=given,
+            stdout=said,
             stderr=subprocess.STDOUT,
             cwd="/",
             env={**kept, "LC_ALL": "C.UTF-8", **more},
@@ -42,18 +64,8 @@ def run(command: Sequence[str], data: bytes, *, more: Mapping[str, str], timeout
             f"`{command[0]}` cannot be started: {e.strerror}",
             hint="is it installed, and may the user of envwatch run it?",
         ) from e
-    with process:
-        try:
-            said, _ = process.communicate(data, timeout)
-        except subprocess.TimeoutExpired as e:
-            raise NotifyError(f"`{command[0]}` was stopped after {timeout:.0f} s") from e
-        finally:
-            # its whole family: what it left running would hold the pipe
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(process.pid, signal.SIGKILL)
-    return Ended(process.returncode, _shown(said))
 
 
 def _shown(output: bytes) -> str:
-    lines = output[-MOST:].decode("utf-8", "replace").split("\n")
+    lines = output.decode("utf-8", "replace").split("\n")
     return redact(" ".join(" ".join(lines[-3:]).split()))[-300:]

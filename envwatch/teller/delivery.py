@@ -28,21 +28,21 @@ def utc_now() -> datetime:
 def serve_forge(catalog: Catalog, source: str, forge: Forge, stop: Event, clock: Clock) -> None:
     """Until nothing is due, or the forge has to be left alone."""
     while not stop.is_set() and (record := catalog.statuses.due(source, clock())) is not None:
-        try:
-            forge.tell(record.revision, record.status)
-        except NotifyError as e:
-            known = catalog.sources.get(source)
-            # a commit that a force-push took away must not hold up the one that is there now
-            older = known is not None and known.revision != record.revision
-            refused = isinstance(e, NotifyRefused) or (older and isinstance(e, NotifyStalled))
-            failures = record.attempts if refused else catalog.recipients.failures(FORGE, source)
-            trouble = trouble_of(e, failures, record.wanted_at, clock(), refused=refused)
-            catalog.statuses.failed(record, trouble, clock())
-            _log(f"the forge of source {source}", trouble)
-            if not refused:
-                return
-        else:
+        revision, status = record.revision, record.status
+        error = _attempt(lambda: forge.tell(revision, status))  # noqa: B023  # called at once
+        if error is None:
             catalog.statuses.told(record, clock())
+            continue
+        known = catalog.sources.get(source)
+        # a commit that a force-push took away must not hold up the one that is there now
+        older = known is not None and known.revision != revision
+        refused = isinstance(error, NotifyRefused) or (older and isinstance(error, NotifyStalled))
+        failures = record.attempts if refused else catalog.recipients.failures(FORGE, source)
+        trouble = trouble_of(error, failures, record.wanted_at, clock(), refused=refused)
+        catalog.statuses.failed(record, trouble, clock())
+        _log(f"the forge of source {source}", trouble)
+        if not refused:
+            return
 
 
 def serve_notifier(
@@ -50,18 +50,30 @@ def serve_notifier(
 ) -> None:
     """Until nothing is due, or the notifier has to be left alone."""
     while not stop.is_set() and (record := catalog.notices.due(name, clock())) is not None:
-        try:
-            notifier.send(record.letter)
-        except NotifyError as e:
-            refused = isinstance(e, NotifyRefused)
-            failures = record.attempts if refused else catalog.recipients.failures(NOTIFIER, name)
-            trouble = trouble_of(e, failures, record.created_at, clock(), refused=refused)
-            catalog.notices.failed(record, trouble, clock())
-            _log(f"notifier {name}", trouble)
-            if not refused:
-                return
-        else:
+        letter = record.letter
+        error = _attempt(lambda: notifier.send(letter))  # noqa: B023  # called at once
+        if error is None:
             catalog.notices.told(record, clock())
+            continue
+        refused = isinstance(error, NotifyRefused)
+        failures = record.attempts if refused else catalog.recipients.failures(NOTIFIER, name)
+        trouble = trouble_of(error, failures, record.created_at, clock(), refused=refused)
+        catalog.notices.failed(record, trouble, clock())
+        _log(f"notifier {name}", trouble)
+        if not refused:
+            return
+
+
+def _attempt(work: Callable[[], object]) -> NotifyError | None:
+    """Why it failed. A fault of ours is one too: tried at once, it would be tried for ever."""
+    try:
+        work()
+    except NotifyError as e:
+        return e
+    except Exception as e:
+        logger.exception("telling failed")
+        return NotifyError(f"a fault in envwatch: {type(e).__name__}", hint="its log says more")
+    return None
 
 
 def trouble_of(

@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 from needs import need
 from standin import TOKEN, Answer, Forge, StandIn
+from waiting import wait_for
 
 from envwatch.errors import NotifyError, NotifyRefused, NotifyStalled
 from envwatch.model import EnvKey
@@ -175,6 +176,15 @@ def test_the_proxy_of_the_config_is_used(forge: Forge, token: Path) -> None:
         (request,) = proxy.requests
     assert request.path.startswith("http://forge.invalid/")
     assert request.headers["proxy-authorization"].startswith("Basic ")
+
+
+def test_an_answer_that_is_no_json_is_an_error_like_any_other(
+    forge: Forge, tell: Callable[..., None]
+) -> None:
+    text = '"Cannot transition status"'
+    forge.fault = lambda r: Answer(400 if r.method == "POST" else 200, text)
+    with pytest.raises(NotifyError):
+        tell()
 
 
 @pytest.fixture(scope="module")
@@ -388,8 +398,13 @@ class TestCommand:
         shell = Command(("sh", "-c", f"sleep 600 & echo $! > {pid}; wait"), timeout=1.0)
         with pytest.raises(NotifyError, match="stopped after 1 s"):
             shell.send(LETTER)
-        child = Path(f"/proc/{pid.read_text().strip()}/stat")
-        assert not child.exists() or child.read_text().split()[2] == "Z"
+        wait_for(lambda: ended(pid.read_text().strip()), 20)
+
+    def test_what_it_leaves_behind_neither_holds_it_up_nor_stays(self, tmp_path: Path) -> None:
+        pid = tmp_path / "pid"
+        shell = Command(("sh", "-c", f"sleep 600 & echo $! > {pid}"), timeout=30.0)
+        assert "ended with 0" in shell.send(LETTER)
+        wait_for(lambda: ended(pid.read_text().strip()), 20)
 
     def test_one_that_is_missing_needs_a_person(self) -> None:
         with pytest.raises(NotifyStalled, match="`/nowhere/prog` cannot be started"):
@@ -428,6 +443,13 @@ class TestApprise:
 
     def test_it_is_not_imported_here(self) -> None:
         assert "apprise" not in sys.modules
+
+
+def ended(pid: str) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().split()[2] == "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
 
 
 def _mine(path: Path) -> bool:
