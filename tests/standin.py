@@ -178,8 +178,9 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in {**answer.headers, "Content-Length": str(len(body))}.items():
             self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(body.encode())
-        self.wfile.flush()
+        with suppress(ConnectionError):
+            self.wfile.write(body.encode())
+            self.wfile.flush()
 
     def do_GET(self) -> None:
         self.do_POST()

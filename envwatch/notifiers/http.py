@@ -70,7 +70,7 @@ def ask(
 
     Raises NotifyError where there is no answer.
     """
-    host = place(url)
+    timeout = urllib3.Timeout(connect=CONNECT, read=patience)
     try:
         response = _pool(network, urlsplit(url).hostname or "").request(
             method,
@@ -80,14 +80,21 @@ def ask(
             redirect=False,
             retries=False,
             preload_content=False,
-            timeout=urllib3.Timeout(connect=CONNECT, read=patience),
+            timeout=timeout,
         )
-        try:
-            found = _read(response)
-        finally:
-            response.release_conn()
+        return _taken(response)
     except (HTTPError, OSError) as e:
-        raise NotifyError(f"{host}: {_reason(e)}") from e
+        raise NotifyError(f"{place(url)}: {_reason(e)}") from e
+
+
+def _taken(response: urllib3.BaseHTTPResponse) -> Answer:
+    try:
+        found = _read(response)
+    finally:
+        if not response.closed:
+            # what is left of it would be taken for the start of the next answer
+            response.close()
+        response.release_conn()
     names = {name.lower(): value for name, value in response.headers.items()}
     return Answer(response.status, names, found)
 

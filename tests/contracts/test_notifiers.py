@@ -219,6 +219,26 @@ def test_a_certificate_that_nobody_vouches_for_is_refused_and_the_configs_own_is
     assert len(forge.history) == 1
 
 
+def test_an_answer_without_end_is_cut_and_the_next_request_is_well(
+    forge: Forge, tell: Callable[..., None]
+) -> None:
+    forge.fault = lambda _: Answer(500, "x" * 10**6)
+    with pytest.raises(NotifyError) as caught:
+        tell()
+    assert len(str(caught.value)) < 300
+    forge.fault = lambda _: None
+    tell()
+    assert len(forge.history) == 1
+
+
+def test_a_host_that_needs_no_proxy_is_asked_directly(
+    forge: Forge, tell: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    tell(network=Network(proxy="http://proxy.invalid:3128"))
+    assert len(forge.history) == 1
+
+
 @pytest.mark.parametrize(
     ("headers", "wait"),
     [
