@@ -17,6 +17,9 @@ EnvwatchError                 message, hint; `retry` says what a loop does with 
 │   ├── NoSpace               the disk is too full                                retry
 │   ├── BuildKilled           the child ended without a result                    retry
 │   └── BuildTimeout          the child passed a limit
+├── NotifyError               a forge or a notifier could not be told             retry
+│   ├── NotifyStalled         … and will not be before a person changes something
+│   └── NotifyRefused         it took offence at this one message
 ├── StorageError              an artifact could not be put or read                retry
 ├── CatalogError              the catalog cannot be opened
 ├── RootInUse                 another daemon holds this root
@@ -119,6 +122,24 @@ class BuildKilled(BuildError):
 
 
 class BuildTimeout(BuildError):
+    pass
+
+
+class NotifyError(EnvwatchError):
+    """`wait` is how many seconds the other side asked to be left alone."""
+
+    retry = True
+
+    def __init__(self, message: str, *, hint: str = "", wait: float = 0.0) -> None:
+        super().__init__(message, hint=hint)
+        self.wait = wait
+
+
+class NotifyStalled(NotifyError):
+    retry = False
+
+
+class NotifyRefused(NotifyError):
     pass
 
 

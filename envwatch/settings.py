@@ -111,6 +111,20 @@ NO_VERIFY = Verify()
 
 
 @dataclass(frozen=True, slots=True)
+class ForgeSettings:
+    """Where commit statuses of a source go. `kind` is github, gitlab or gitea.
+
+    `context` is the name under which people see them; the token is read from its file at each use.
+    """
+
+    kind: str
+    token_file: Path
+    api: str
+    repository: str
+    context: str = "envwatch"
+
+
+@dataclass(frozen=True, slots=True)
 class SourceSettings:
     """One source. `url` is for git, `directory` for directories; globs are relative to its top.
 
@@ -144,6 +158,7 @@ class SourceSettings:
     timeout: float = 120.0
     max_files: int = 10_000
     hook_secrets: tuple[Path, ...] = ()
+    forge: ForgeSettings | None = None
 
     @property
     def place(self) -> str:
@@ -247,6 +262,26 @@ class ScheduleSettings:
     verify: str = "30 3 * * *"
 
 
+EVENTS = ("broken", "fixed", "published", "stalled")
+
+
+@dataclass(frozen=True, slots=True)
+class NotifierSettings:
+    """Who else is told of events: a `webhook` (url), a `command`, or `apprise`.
+
+    `secret_file` holds the keys of a web hook or the addresses of apprise; it is read at each use.
+    `namespaces` are patterns of `fnmatch`.
+    """
+
+    name: str
+    kind: str
+    url: str = ""
+    secret_file: Path | None = None
+    command: tuple[str, ...] = ()
+    events: tuple[str, ...] = EVENTS
+    namespaces: tuple[str, ...] = ("*",)
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """The whole config. `namespaces` holds one entry for each namespace that a source names.
@@ -270,6 +305,7 @@ class Settings:
     resync: float = 600.0
     log_format: str = "auto"
     path: Path | None = None
+    notify: tuple[NotifierSettings, ...] = ()
     defaults: NamespaceSettings = field(default_factory=lambda: NamespaceSettings(""))
 
     def namespace(self, name: str) -> NamespaceSettings:

@@ -9,7 +9,7 @@ import click
 import pytest
 from cli_reference import BEGIN, END, commands, reference
 
-from envwatch.cli import COMMANDS, build, env, source
+from envwatch.cli import COMMANDS, build, env, notify, source
 from envwatch.cli import command as envwatch
 from envwatch.cli.lazy import Placeholder
 
@@ -45,6 +45,7 @@ def test_every_command_and_every_option_has_help() -> None:
         (env.command, env.COMMANDS),
         (build.command, build.COMMANDS),
         (source.command, source.COMMANDS),
+        (notify.command, notify.COMMANDS),
     ],
     ids=lambda value: value.name if isinstance(value, click.Command) else "",
 )

@@ -15,7 +15,14 @@ from hypothesis import strategies as st
 
 from envwatch import config, yamltext
 from envwatch.config import words
-from envwatch.config.sections import NamespaceEntry, NamespaceWords, SourceEntry
+from envwatch.config.sections import (
+    Forge,
+    NamespaceEntry,
+    NamespaceWords,
+    NotifyEntry,
+    Section,
+    SourceEntry,
+)
 from envwatch.errors import ConfigError
 from envwatch.model import Level
 from envwatch.settings import (
@@ -440,6 +447,16 @@ def test_every_key_is_documented_with_its_default_and_meaning() -> None:
         if key not in ("sources", "namespaces"):
             assert f"| `{key}` | {_cell(field.get('default'))} | {field['description']} |" in page
     assert all(f"`{key}`" in page for key in NamespaceWords.model_fields)
+
+
+@pytest.mark.parametrize(("name", "section"), [("forge", Forge), ("notify", NotifyEntry)])
+def test_every_key_of_who_is_told_is_documented_with_its_meaning(
+    name: str, section: type[Section]
+) -> None:
+    page = (REPO / "docs/configuration.md").read_text()
+    for key, field in section.model_fields.items():
+        told = rf"\| `{name}\.{key}` \| [^|]*\| {re.escape(str(field.description))} \|"
+        assert re.search(told, page), key
 
 
 def test_schema_is_json_and_knows_the_defaults() -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 TOP = Path(__file__).parent.parent
-HEAVY = ("rattler", "conda_lock", "conda_pack")
+# urllib3 costs a tenth of a second, and only who tells somebody needs it
+HEAVY = ("rattler", "conda_lock", "conda_pack", "apprise", "urllib3")
 
 
 def lint(folder: Path) -> subprocess.CompletedProcess[str]:
@@ -42,6 +43,8 @@ def copy(tmp_path: Path) -> Path:
         ("worker/jobs.py", "import rattler", "heavy"),
         ("install/conda.py", "import envwatch.store", "state"),
         ("web/pages.py", "import envwatch.git", "web"),
+        ("notifiers/webhook.py", "import envwatch.notifiers.command", "notifiers"),
+        ("telling.py", "import sqlalchemy", "effects"),
         ("spec.py", "import subprocess", "effects"),
     ],
 )

@@ -18,6 +18,7 @@ from werkzeug.test import TestResponse
 from envwatch import artifacts
 from envwatch.catalog import Catalog, open_catalog
 from envwatch.catalog.deliveries import NewDelivery
+from envwatch.catalog.recipients import Recipient, Trouble
 from envwatch.catalog.records import BuildRecord
 from envwatch.hooks.decision import Decision
 from envwatch.hooks.sender import Forge
@@ -45,6 +46,7 @@ from envwatch.model import (
 from envwatch.receive import Receiver
 from envwatch.settings import Settings, SourceKind, SourceSettings, WebSettings
 from envwatch.storage.filesystem import FilesystemStorage, open_storage
+from envwatch.telling import Letter, Notice, NoticeKind, Status, StatusState
 from envwatch.web import Context, Health, create_app
 
 CONDA_FORGE = "https://conda.anaconda.org/conda-forge"
@@ -292,6 +294,7 @@ def fill(made: Stand) -> None:
     made.log(build.id, b"solve for linux-64\n" + b"downloaded pkg-1.0-0.conda\n" * 60)
     commit(catalog, ask(FRESH, "f1"), files=_files())
     _hooks(catalog)
+    _telling(catalog)
     catalog.sources.failed(
         "local", "`/opt/envs`: permission denied", "let envwatch read the folder", stalled=True
     )
@@ -316,6 +319,37 @@ def _hooks(catalog: Catalog) -> None:
         new = NewDelivery("team", now, Forge.OTHER, "", "", str(decision), Decision(decision))
         catalog.deliveries.take(replace(new, ref=ref))
         catalog.deliveries.take(replace(new, ref=ref))
+
+
+def _telling(catalog: Catalog) -> None:
+    """A forge that refuses the token, a web hook that is well, a command that fails."""
+    now = datetime.now(UTC)
+    catalog.recipients.declare(
+        [
+            Recipient("forge", "team", "github", "https://api.github.com · data/environments"),
+            Recipient("notifier", "chatops", "webhook", "https://hooks.example.org"),
+            Recipient("notifier", "pager", "command", "/usr/local/bin/page"),
+        ]
+    )
+    source = catalog.sources.get("team")
+    assert source is not None
+    status = Status("envwatch/analyst/demo", StatusState.FAILURE, "no `numpyy`", DEMO)
+    catalog.statuses.want("team", source.revision, [status], now)
+    record = catalog.statuses.due("team", now)
+    assert record is not None
+    text, hint = "api.github.com answers 401: Bad credentials", "is the token right?"
+    again = now + timedelta(minutes=9)
+    catalog.statuses.failed(record, Trouble(text, hint, again, stalled=True), now)
+    kinds = (NoticeKind.BROKEN, NoticeKind.STALLED)
+    notice = Notice(kinds, f"environment {DEMO}", now, "build 4 failed: no `numpyy`")
+    names = ("chatops", "pager")
+    letters = [Letter(f"evt_{name}", name, NoticeKind.BROKEN, notice) for name in names]
+    catalog.notices.turn({}, (), letters, now)
+    well, bad = (catalog.notices.due(name, now) for name in names)
+    assert well is not None
+    assert bad is not None
+    catalog.notices.told(well, now)
+    catalog.notices.failed(bad, Trouble("`page` ended with 1: line busy", "", again), now)
 
 
 def _demo(made: Stand) -> None:

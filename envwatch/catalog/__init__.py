@@ -14,7 +14,10 @@ from envwatch.catalog.builds import Builds
 from envwatch.catalog.database import Database, open_database, read_database
 from envwatch.catalog.deliveries import Deliveries
 from envwatch.catalog.generations import Generations
+from envwatch.catalog.notices import Notices
+from envwatch.catalog.recipients import Recipients
 from envwatch.catalog.sources import Sources
+from envwatch.catalog.statuses import Statuses
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,9 @@ class Catalog:
     builds: Builds
     generations: Generations
     deliveries: Deliveries
+    statuses: Statuses
+    notices: Notices
+    recipients: Recipients
 
     def last_run(self, chore: str) -> datetime | None:
         """When a scheduled chore last ran: what was missed while down is caught up."""
@@ -58,5 +64,12 @@ def read_catalog(path: Path) -> Catalog:
 
 def _catalog(database: Database) -> Catalog:
     return Catalog(
-        database, Sources(database), Builds(database), Generations(database), Deliveries(database)
+        database=database,
+        sources=Sources(database),
+        builds=Builds(database),
+        generations=Generations(database),
+        statuses=Statuses(database),
+        notices=Notices(database),
+        recipients=Recipients(database),
+        deliveries=Deliveries(database),
     )

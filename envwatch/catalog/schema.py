@@ -1,4 +1,7 @@
-"""The tables of the catalog. Values in and out are those of `model`; rows never leave."""
+"""The tables of the catalog. Values in and out are those of `model`; rows never leave.
+
+Longer than other modules on purpose: a schema is read as a whole, against its migrations.
+"""
 
 from __future__ import annotations
 
@@ -38,6 +41,7 @@ from envwatch.model import (
     Phase,
     Progress,
 )
+from envwatch.telling import Condition, Notice, NoticeKind, RecipientState, StatusState
 
 
 class Instant(TypeDecorator[datetime]):
@@ -332,4 +336,74 @@ delivery = Table(
     Column("repeats", Integer, nullable=False, default=0),
     Index("ix_delivery_source", "source", "id"),
     sqlite_autoincrement=True,
+)
+# ---------------------------------------------------------------- telling
+
+status = Table(
+    "status",
+    metadata,
+    Column("source", String(64), primary_key=True),
+    Column("revision", String(64), primary_key=True),
+    Column("context", String(255), primary_key=True),
+    Column("namespace", String(64), nullable=False, default=""),
+    Column("name", String(64), nullable=False, default=""),
+    Column("ask", Integer, nullable=False, default=0),
+    Column("state", word(StatusState), nullable=False),
+    Column("description", Text, nullable=False),
+    Column("url", Text, nullable=False, default=""),
+    Column("wanted_at", Instant, nullable=False),
+    Column("told_state", word(StatusState)),
+    Column("told_description", Text, nullable=False, default=""),
+    Column("told_url", Text, nullable=False, default=""),
+    Column("told_at", Instant),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("next_at", Instant),
+    Column("failure", Text, nullable=False, default=""),
+    Column("given_up_at", Instant),
+)
+
+condition = Table(
+    "condition",
+    metadata,
+    Column("subject", String(160), primary_key=True),
+    Column("value", word(Condition), nullable=False),
+    Column("current", Integer),
+    Column("since", Instant, nullable=False),
+)
+
+notification = Table(
+    "notification",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("notifier", String(64), nullable=False),
+    Column("message_id", String(64), nullable=False),
+    Column("kind", word(NoticeKind), nullable=False),
+    Column("notice", Json(Notice), nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("next_at", Instant),
+    Column("failure", Text, nullable=False, default=""),
+    Column("told_at", Instant),
+    Column("given_up_at", Instant),
+    Index("ix_notification_notifier", "notifier", "id"),
+    sqlite_autoincrement=True,
+)
+
+recipient = Table(
+    "recipient",
+    metadata,
+    Column("role", String(20), primary_key=True),
+    Column("name", String(64), primary_key=True),
+    Column("kind", String(20), nullable=False),
+    Column("place", Text, nullable=False, default=""),
+    Column("state", word(RecipientState), nullable=False, default=RecipientState.NEW),
+    Column("message", Text, nullable=False, default=""),
+    Column("hint", Text, nullable=False, default=""),
+    Column("failures", Integer, nullable=False, default=0),
+    Column("tried_at", Instant),
+    Column("ok_at", Instant),
+    Column("next_at", Instant),
+    Column("delivered", Integer, nullable=False, default=0),
+    Column("failed", Integer, nullable=False, default=0),
+    Column("given_up", Integer, nullable=False, default=0),
 )

@@ -27,6 +27,7 @@ COMMANDS = (
     ("env", "envwatch.cli.env", "Environments: look at them, hold, rebuild, use them."),
     ("build", "envwatch.cli.build", "Builds: their list, their logs, cancel one."),
     ("source", "envwatch.cli.source", "Sources: their list, look at them now."),
+    ("notify", "envwatch.cli.notify", "Forges and notifiers: their list, a test message."),
     ("client", "envwatch.cli.client", "What people need so that their programs see everything."),
     ("check", "envwatch.cli.check", "Check environment files: for editors, hooks and CI."),
     ("config", "envwatch.cli.config", "Check and show the config."),

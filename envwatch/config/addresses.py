@@ -116,6 +116,10 @@ def _is_path(text: str) -> bool:
     return not (re.match(SCP, text) and "/" not in text.partition(":")[0])
 
 
+def absolute_url(text: str, schemes: tuple[str, ...]) -> str:
+    return _url(text, schemes).geturl()
+
+
 def _url(text: str, schemes: tuple[str, ...]) -> SplitResult:
     hint = f"write a URL that starts with {' or '.join(f'`{s}://`' for s in schemes)}"
     try:

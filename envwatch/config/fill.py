@@ -9,13 +9,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from envwatch.config import addresses, sections
+from envwatch.config import addresses, forges, sections
 from envwatch.config.words import split_listen
 from envwatch.settings import (
     NO_CREDENTIALS,
     Credentials,
+    ForgeSettings,
     NamespaceSettings,
     Network,
+    NotifierSettings,
     Settings,
     SolveOptions,
     SourceKind,
@@ -58,6 +60,7 @@ def settings_of(config: sections.Config, path: Path, root: Path) -> Settings:
         network=_network(config, base),
         web=_web(config.web or sections.Web()),
         path=path,
+        notify=tuple(_notifier(entry, base) for entry in config.notify or ()),
         defaults=_namespace("", (config,), base),
     )
     settings = replace(
@@ -110,6 +113,7 @@ def source_of(entry: sections.SourceEntry, config: sections.Config, base: Path) 
         credentials=_credentials(entry, config, base) if entry.git else NO_CREDENTIALS,
         verify=Verify(entry.verify or "", _file(base, entry.signers)),
         hook_secrets=hook_secrets(entry, base),
+        forge=forge_of(entry, base) if entry.forge else None,
     )
     refs = {"branch", "tag", "semver", "ref", "commit"}
     return _over(source, entry, refs | {"include", "exclude", "interval", "timeout", "max_files"})
@@ -137,6 +141,36 @@ def _file(base: Path, text: str | None) -> Path | None:
 def hook_secrets(entry: sections.SourceEntry, base: Path) -> tuple[Path, ...]:
     files = (entry.hook and entry.hook.secret_files) or ()
     return tuple(absolute(base, file) for file in files)
+
+
+def forge_of(entry: sections.SourceEntry, base: Path) -> ForgeSettings:
+    """As its source and the config say. Only for a source that has one."""
+    said = entry.forge
+    assert said is not None  # noqa: S101  # its caller looks
+    return forges.forge_settings(
+        said.kind,
+        absolute(base, said.token_file),
+        addresses.repository(entry.git, base) if entry.git else "",
+        api=said.api or "",
+        repository=said.repository or "",
+        context=said.context or "",
+    )
+
+
+def _notifier(entry: sections.NotifyEntry, base: Path) -> NotifierSettings:
+    return forges.notifier_settings(
+        entry.name,
+        webhook=entry.webhook or "",
+        secret_file=absolute(base, entry.secret_file) if entry.secret_file else None,
+        command=_command(entry.command or (), base),
+        apprise_file=absolute(base, entry.apprise_file) if entry.apprise_file else None,
+        events=entry.events,
+        namespaces=entry.namespaces,
+    )
+
+
+def _command(words: tuple[str, ...], base: Path) -> tuple[str, ...]:
+    return (executable(base, words[0]), *words[1:]) if words else ()
 
 
 def _namespace(name: str, said: Iterable[sections.NamespaceWords], base: Path) -> NamespaceSettings:

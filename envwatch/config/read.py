@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from difflib import get_close_matches
+from itertools import chain
 from operator import eq
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from envwatch import yamltext
-from envwatch.config import fill, rules, sections
+from envwatch.config import fill, rules, sections, told
 from envwatch.config.problem import Problem
 from envwatch.config.words import Wrong
 from envwatch.errors import SpecError
@@ -46,7 +47,8 @@ def _checked(
     config, found = _validated(node)
     root = _root(config, path, given_root)
     if config and root:
-        found += [p for p in rules.problems(config, path, root) if not _follows(p, found)]
+        said = chain(rules.problems(config, path, root), told.problems(config, path))
+        found += [p for p in said if not _follows(p, found)]
     messages = _messages(found, node, shown_path)
     if config is None or root is None or any(m.level is Level.ERROR for m in messages):
         return None, messages

@@ -9,7 +9,14 @@ import yaml
 from envwatch.config.sections import Config
 from envwatch.config.words import write_duration, write_mode, write_size
 from envwatch.redact import redact
-from envwatch.settings import NamespaceSettings, Settings, SourceKind, SourceSettings
+from envwatch.settings import (
+    ForgeSettings,
+    NamespaceSettings,
+    NotifierSettings,
+    Settings,
+    SourceKind,
+    SourceSettings,
+)
 
 HEADER = "# the settings in force; sizes and durations as they are counted, secrets as ***\n"
 
@@ -75,6 +82,7 @@ def in_words(settings: Settings) -> dict[str, Any]:
             "retention": settings.schedule.retention or "off",
             "verify": settings.schedule.verify or "off",
         },
+        "notify": [_notifier(n) for n in settings.notify],
         "log_format": settings.log_format,
         "durability": settings.durability,
         "namespaces": {n.name: _difference(n, settings.defaults) for n in settings.namespaces},
@@ -157,6 +165,30 @@ def _source(source: SourceSettings) -> dict[str, Any]:
         "hook": {"secret_files": [str(f) for f in source.hook_secrets]}
         if source.hook_secrets
         else "",
+        "forge": _forge(source.forge) if source.forge else None,
+    }
+
+
+def _forge(forge: ForgeSettings) -> dict[str, Any]:
+    return {
+        "kind": forge.kind,
+        "token_file": str(forge.token_file),
+        "api": forge.api,
+        "repository": forge.repository,
+        "context": forge.context,
+    }
+
+
+def _notifier(notifier: NotifierSettings) -> dict[str, Any]:
+    apprise = notifier.kind == "apprise"
+    return {
+        "name": notifier.name,
+        "webhook": notifier.url,
+        "secret_file": "" if apprise else _path(notifier.secret_file),
+        "command": list(notifier.command) or None,
+        "apprise_file": _path(notifier.secret_file) if apprise else "",
+        "events": list(notifier.events),
+        "namespaces": list(notifier.namespaces),
     }
 
 

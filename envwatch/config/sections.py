@@ -13,7 +13,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pydantic_core import CoreSchema, core_schema
 
-from envwatch.config import addresses, words
+from envwatch.config import addresses, forges, words
+from envwatch.settings import EVENTS
 
 
 class Section(BaseModel):
@@ -93,6 +94,12 @@ Host = Annotated[str, _word(addresses.read_host, examples=["pypi.org"])]
 Target = Annotated[str, _word(addresses.read_target, examples=["analytics-{branch}"])]
 Repository = Annotated[str, _word(addresses.read_repository)]
 PathText = Annotated[str, _word(addresses.read_path)]
+ApiUrl = Annotated[str, _word(forges.read_api, format="uri")]
+HookUrl = Annotated[str, _word(forges.read_hook, format="uri")]
+RepositoryName = Annotated[str, _word(forges.read_name, examples=["data/environments"])]
+Context = Annotated[str, _word(forges.read_context, examples=["envwatch"])]
+Event = Annotated[str, _one_of(*EVENTS)]
+Pattern = Annotated[str, _word(forges.read_pattern, examples=["team-*"])]
 
 
 def _key(description: str) -> Any:
@@ -266,6 +273,30 @@ class Hook(Section):
     )
 
 
+class Forge(Section):
+    """Where the commits of a repository get their status."""
+
+    kind: Annotated[str, _one_of("github", "gitlab", "gitea")] = Field(
+        description="github, gitlab or gitea; gitea is Forgejo too"
+    )
+    token_file: PathText = Field(description="A file that holds the token alone")
+    api: ApiUrl | None = _key("The forge's API. Not given: as usual for the kind on the git host")
+    repository: RepositoryName | None = _key("`owner/name`. Not given: as in the git URL")
+    context: Context | None = _key("How the statuses are called, the environment follows")
+
+
+class NotifyEntry(Section):
+    """Who else is told: a web hook, a command, or the addresses of apprise."""
+
+    name: Name = Field(description="What the notifier is called")
+    webhook: HookUrl | None = _key("A URL that gets each event as signed JSON")
+    secret_file: PathText | None = _key("The secret that signs for `webhook`, one per line")
+    command: tuple[Text, ...] | None = _key("A program and its arguments: gets JSON on its input")
+    apprise_file: PathText | None = _key("A file with addresses of apprise, one per line")
+    events: tuple[Event, ...] | None = _key("Which events")
+    namespaces: tuple[Pattern, ...] | None = _key("Patterns of the namespaces that concern it")
+
+
 class SourceEntry(NamespaceWords):
     """Where environment files come from: a git repository, or a directory.
 
@@ -298,6 +329,7 @@ class SourceEntry(NamespaceWords):
     timeout: Patience | None = _key("How long git may take")
     max_files: Annotated[int, _whole(1, 100_000)] | None = _key("More files than this are refused")
     hook: Hook | None = _key("Web hooks of a forge wake the source. Not given: it takes none")
+    forge: Forge | None = _key("Where each commit gets its status")
 
 
 class Config(NamespaceWords):
@@ -316,6 +348,7 @@ class Config(NamespaceWords):
     watch: Watch | None = _key("How changes are noticed")
     space: Space | None = _key("How full the disk may become")
     schedule: Schedule | None = _key("Work by the calendar")
+    notify: tuple[NotifyEntry, ...] | None = _key("Who is told what became of environments")
     log_format: Annotated[str, _one_of("auto", "console", "logfmt", "json")] | None = _key(
         "auto is `console` on a terminal, else `logfmt`"
     )

@@ -38,6 +38,7 @@ logger = logging.getLogger(__name__)
 LATE = 120.0  # seconds without a beat after which a thread counts as stuck
 IDLE = 0.5  # seconds between two looks of the thread for chores
 TURN = 5.0  # seconds after which the reconciler shows that it is alive
+TELLING = 60.0  # seconds that a single pass waits until everybody is told
 DRAIN = 10.0  # seconds that builds get to end when the daemon stops
 
 LOOKERS = 4  # threads that look at sources: one host that hangs must not keep the others waiting
@@ -172,6 +173,7 @@ class Daemon:
             name = f"reconciler {number + 1}"
             self._start(name, partial(self._reconcile, name, sound=sound))
         self._start("chores", self._do_chores)
+        self._start("teller", self._do_tell)
         for number in range(parts.settings().parallel):
             self._start(f"builder {number + 1}", lambda: parts.worker.loop(self._stop))
 
@@ -203,6 +205,9 @@ class Daemon:
             logger.exception("source %s", name)
             return True
         return False
+
+    def _do_tell(self) -> None:
+        self._parts.teller.loop(self._stop, lambda: self._beats.beat("teller"))
 
     def _do_chores(self) -> None:
         seen = 0
@@ -268,6 +273,7 @@ class Daemon:
         deadline = time.monotonic() + DRAIN
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
+        self._parts.teller.join(max(0.0, deadline - time.monotonic()))
 
 
 def run_chore(parts: Parts, name: str) -> None:
@@ -325,6 +331,7 @@ def once(settings: Settings) -> Pass:
         before = parts.catalog.builds.newest_id()
         failed = tuple(name for name in _looked_at(parts) if _fails(parts, name))
         _drain(parts)
+        parts.teller.flush(TELLING)
         return _summary(parts, failed, before)
 
 

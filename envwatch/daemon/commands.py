@@ -156,6 +156,10 @@ class Commands:
         }
         return {"queued": queued}
 
+    def notify_test(self, notifier: str) -> Answer:
+        """Send a message to one notifier, and say what came back."""
+        return {"notifier": notifier, "said": self._parts.teller.test(notifier)}
+
     def _chosen(self, environment: str, *, retired: bool = False) -> tuple[EnvironmentRecord, ...]:
         """The one that is named, or all. Raises NotFound."""
         generations = self._parts.catalog.generations

@@ -21,6 +21,7 @@ from envwatch.settings import Settings
 from envwatch.sources.roster import Roster
 from envwatch.storage import open_storage
 from envwatch.store import Store
+from envwatch.teller import Teller
 from envwatch.watch import Dirty, Mark
 from envwatch.worker import Worker
 from envwatch.worker.publish import Publisher, Reached, nothing
@@ -56,6 +57,7 @@ class Parts:
     dirty: Dirty
     operations: Operations
     looking: Turns
+    teller: Teller
 
     def look(self, name: str, *, force: bool = False, since: float | None = None) -> None:
         """Reconcile one source; two looks at it at once would only get into each other's way."""
@@ -125,6 +127,7 @@ def _parts(settings: Settings, store: Store, catalog: Catalog, reached: Reached)
         dirty=dirty,
         operations=Operations(catalog, publisher.converge, mark),
         looking=Turns(),
+        teller=Teller(catalog, current, followed=roster.followed),
     )
 
 

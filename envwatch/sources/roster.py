@@ -25,6 +25,10 @@ class Roster:
     def all(self) -> tuple[Looked, ...]:
         return tuple(self._sources.values())
 
+    def followed(self) -> tuple[SourceSettings, ...]:
+        """The sources that have files: each branch in the place of its family."""
+        return tuple(s.settings for s in self.all() if not isinstance(s, Family))
+
     def names(self) -> set[str]:
         return set(self._sources)
 

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Float, Select, case, cast, func, select
 
 from envwatch.catalog import Catalog, schema
+from envwatch.catalog.recipients import recipients
 from envwatch.model import RUNNING, BuildState
 from envwatch.views.environments import store_size, tally
 from envwatch.views.values import Figures, PhaseTimes
@@ -44,6 +45,7 @@ def figures(catalog: Catalog) -> Figures:
             pruned=pruned or 0,
             damaged=damaged or 0,
             archives=tuple((state, n) for state, n in c.execute(archives)),
+            recipients=recipients(c),
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from envwatch.catalog.recipients import RecipientRecord
 from envwatch.catalog.records import (
     ArtifactRecord,
     BuildRecord,
@@ -298,3 +299,4 @@ class Figures:
     pruned: int
     damaged: int
     archives: tuple[tuple[ArchiveState, int], ...]
+    recipients: tuple[RecipientRecord, ...] = ()

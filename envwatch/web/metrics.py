@@ -18,6 +18,7 @@ from prometheus_client.registry import Collector
 
 from envwatch.catalog.schema import SourceState
 from envwatch.model import ArchiveState, BuildState, EnvState
+from envwatch.telling import RecipientState
 from envwatch.views import figures
 from envwatch.views.values import Figures as Values
 from envwatch.web.context import Context
@@ -41,6 +42,7 @@ class Figures(Collector):
             _sources(values),
             _generations(values),
             _webhooks(self._context),
+            _telling(values),
         )
 
 
@@ -153,3 +155,32 @@ def _webhooks(context: Context) -> Iterator[Metric]:
     for decision, count in context.hooks.counted():
         family.add_metric([decision.value], count)
     yield family
+
+
+def _telling(values: Values) -> Iterator[Metric]:
+    family = CounterMetricFamily(
+        "envwatch_notifications",
+        "messages to forges and notifiers, by what became of them",
+        labels=["role", "notifier", "result"],
+    )
+    for r in values.recipients:
+        results = (("delivered", r.delivered), ("failed", r.failed), ("given-up", r.given_up))
+        for result, count in results:
+            family.add_metric([r.role, r.name, result], count)
+    yield family
+    yield _labelled(
+        "notifications_waiting",
+        "messages that were not acknowledged yet",
+        ("role", "notifier"),
+        (((r.role, r.name), r.waiting) for r in values.recipients),
+    )
+    yield _labelled(
+        "notifier_state",
+        "1 for the state in which a forge or notifier is",
+        ("role", "notifier", "state"),
+        (
+            ((r.role, r.name, w.value), r.state is w)
+            for r in values.recipients
+            for w in RecipientState
+        ),
+    )

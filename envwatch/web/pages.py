@@ -10,7 +10,9 @@ from pydantic import TypeAdapter
 from envwatch.errors import NotFound
 from envwatch.model import RUNNING, BuildState, EnvKey
 from envwatch.views import environments, lists
+from envwatch.views import notifiers as told
 from envwatch.views import pages as views
+from envwatch.views.notifiers import NotifiersPage
 from envwatch.views.values import (
     BuildList,
     BuildPage,
@@ -36,6 +38,7 @@ SOURCES = TypeAdapter(tuple[SourceRow, ...])
 SOURCE = TypeAdapter(SourcePage)
 BUILDS = TypeAdapter(BuildList)
 USES = TypeAdapter(PackageUses)
+NOTIFIERS = TypeAdapter(NotifiersPage)
 
 
 @pages.get("/", defaults=PAGE)
@@ -143,7 +146,7 @@ def builds(form: str) -> Response:
 @pages.get("/sources.json", defaults=DATA)
 def sources(form: str) -> Response:
     catalog = site().context.catalog
-    return show(form, "sources.html", lambda: views.sources(catalog), SOURCES)
+    return show(form, "sources.html", lambda: views.sources(catalog), SOURCES, extra=parts.of_told)
 
 
 @pages.get("/source", defaults=PAGE)
@@ -158,6 +161,13 @@ def source(form: str) -> Response:
         depends=site().context.hooks.knows(name),
         extra=parts.of_source,
     )
+
+
+@pages.get("/notifiers", defaults=PAGE)
+@pages.get("/notifiers.json", defaults=DATA)
+def notifiers(form: str) -> Response:
+    catalog = site().context.catalog
+    return show(form, "notifiers.html", lambda: told.notifiers(catalog), NOTIFIERS)
 
 
 @pages.get("/packages", defaults=PAGE)

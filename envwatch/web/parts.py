@@ -11,7 +11,7 @@ from flask import request, url_for
 from envwatch.artifacts import ARCHIVES, file_name, recipes
 from envwatch.catalog.records import ArtifactRecord, GenerationRecord
 from envwatch.model import ArchiveState, ArtifactKind, EnvKey, Manager, Package
-from envwatch.views import environments
+from envwatch.views import environments, notifiers
 from envwatch.views.values import BuildPage, EnvironmentPage, SourcePage
 from envwatch.web import logfile
 from envwatch.web.answers import word
@@ -80,7 +80,8 @@ def of_environment(it: EnvironmentPage) -> dict[str, Any]:
 def of_source(it: SourcePage) -> dict[str, Any]:
     name = it.source.record.name
     taken = site().context.hooks.knows(name)
-    return {"hook": absolute(url_for("hooks.receive", source=name)) if taken else ""}
+    hook = absolute(url_for("hooks.receive", source=name)) if taken else ""
+    return {"hook": hook, **of_told(it)}
 
 
 def _fault_line(it: EnvironmentPage) -> int:
@@ -100,6 +101,10 @@ def of_build(it: BuildPage) -> dict[str, Any]:
         "recipes": _recipes(it.generation, it.artifacts, it.packages),
         "address": absolute(request.path),
     }
+
+
+def of_told(_: object) -> dict[str, Any]:
+    return {"told": notifiers.told(site().context.catalog)}
 
 
 def downloads(

@@ -42,6 +42,7 @@ PAGES = (
     "/sources",
     "/source?name=team",
     "/packages?name=pandas",
+    "/notifiers",
     "/analyst/demo/3/environment.tar.zst",
     "/analyst/nope/",
 )

@@ -42,6 +42,7 @@ PAGES = (
     "/sources",
     "/source?name=team",
     "/packages?name=pandas",
+    "/notifiers",
 )
 
 
