@@ -28,6 +28,7 @@ from envwatch.model import (
     ArchiveState,
     ArtifactKind,
     BuildState,
+    Composition,
     Failure,
     FileState,
     Kernel,
@@ -35,6 +36,7 @@ from envwatch.model import (
     Message,
     Phase,
     Progress,
+    Wishes,
 )
 
 
@@ -166,6 +168,7 @@ spec = Table(
     Column("text", Text, nullable=False),
     Column("lock_text", Text, nullable=False, default=""),
     Column("messages", Json(tuple[Message, ...]), nullable=False),
+    Column("composition", Json(Composition | None)),
 )
 
 environment = Table(
@@ -188,9 +191,19 @@ environment = Table(
     Column("created_at", Instant, nullable=False),
     Column("changed_at", Instant, nullable=False),
     Column("retired_at", Instant),
+    Column("wishes", Json(Wishes | None)),
     UniqueConstraint("namespace", "name"),
     Index("ix_environment_changed", "changed_at"),
     sqlite_autoincrement=True,
+)
+
+label = Table(
+    "label",
+    metadata,
+    Column("environment_id", Integer, ForeignKey("environment.id"), primary_key=True),
+    Column("name", String(64), primary_key=True),
+    Column("value", Text, nullable=False),
+    Index("ix_label_name", "name", "value"),
 )
 
 build = Table(

@@ -185,6 +185,8 @@ class Daemon:
         """Reconcile one source; did it fail?"""
         try:
             self._parts.look(name)
+            # a repository may have asked for other times
+            self._schedule.follow(self._parts.settings())
         except SourceError:
             return True
         except Exception:
@@ -268,9 +270,9 @@ def run_chore(parts: Parts, name: str) -> None:
     elif kind == "retry-stalled":
         chores.retry_stalled(parts.worker)
     elif kind == "update":
-        for env in parts.catalog.generations.environments():
-            if env.key.namespace == namespace:
-                chores.ask_update(parts.worker, env)
+        chores.update_namespace(parts.worker, namespace)
+    elif kind == "update-one":
+        chores.update_environment(parts.worker, namespace)
 
 
 def run(
