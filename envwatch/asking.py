@@ -96,17 +96,22 @@ class Findings:
     asks: dict[EnvKey, Ask] = field(default_factory=dict)
     invalid: dict[EnvKey, Message] = field(default_factory=dict)
     files: dict[str, FileOutcome] = field(default_factory=dict)
+    taken: dict[str, str] = field(default_factory=dict)
+    by_path: dict[str, list[EnvKey]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for standing in self.own.values():
+            if not standing.retired:
+                self.by_path.setdefault(standing.path, []).append(standing.key)
 
     def knows(self, path: str) -> bool:
         """Did this file ask for an environment before?"""
-        return any(s.path == path and not s.retired for s in self.own.values())
+        return path in self.by_path
 
     def refuse(self, path: str, message: Message, key: EnvKey | None = None) -> None:
         """The file is shown as refused; what it asked for before goes on serving."""
         self.tell(path, FileState.REFUSED, message, key=key)
-        for standing in self.own.values():
-            if standing.path == path and not standing.retired:
-                self.invalid[standing.key] = message
+        self.invalid |= dict.fromkeys(self.by_path.get(path, ()), message)
 
     def keep(self, key: EnvKey, message: Message) -> None:
         """What this environment asked for before goes on serving."""
@@ -135,10 +140,12 @@ class Maker:
     source: str
     rules: Rules
     locks: Mapping[str, SourceFile]
-    readable: Sequence[SourceFile]
+    readable: Mapping[str, SourceFile]
+    folders: Mapping[str, int]
     found: Findings
     parse: Parse
     used: set[tuple[str, str]] = field(default_factory=set)
+    parts: dict[str, Spec | Message] = field(default_factory=dict)
     layered: int = 0
 
     def take(self, candidate: Candidate) -> None:
@@ -194,7 +201,7 @@ class Maker:
             self._refuse_entry(key, candidate.problem)
             return
         try:
-            specs = [_understood(self.parse, file) for file in candidate.files]
+            specs = [self._part(file) for file in candidate.files]
             ask = self._ask(key, candidate, specs)
         except SpecError as e:
             self._refuse_entry(key, message_of(e, candidate.path))
@@ -202,6 +209,18 @@ class Maker:
             self._refuse_entry(key, e.told)
         else:
             self._keep(ask, [f.path for f in candidate.files] if len(candidate.files) == 1 else [])
+
+    def _part(self, file: SourceFile) -> Spec:
+        """A file that is named as a part; one that many environments share is read once."""
+        if file.path not in self.parts:
+            try:
+                self.parts[file.path] = file.problem or _understood(self.parse, file)
+            except SpecError as e:
+                self.parts[file.path] = message_of(e, file.path)
+        found = self.parts[file.path]
+        if isinstance(found, Message):
+            raise _Refused(found)
+        return found
 
     def _refuse_entry(self, key: EnvKey, message: Message) -> None:
         self.found.keep(key, message)
@@ -217,8 +236,7 @@ class Maker:
             if parsed is None:
                 self.found.tell(file.path, FileState.IGNORED, IGNORED)
                 return
-            if candidate.problem is not None:
-                raise _waits(candidate.problem, file.path)
+            self._refuse_unsure(candidate)
             name = parsed.name or spec.default_name(file.path, self.source)
             ask = self._ask(EnvKey(self.rules.namespace.name, name), candidate, [parsed])
         except SpecError as e:
@@ -229,8 +247,16 @@ class Maker:
             return
         self._keep(ask, [file.path])
 
+    def _refuse_unsure(self, candidate: Candidate) -> None:
+        """What a broken `envwatch.yml` speaks for waits; where an entry is wrong, what is new."""
+        doubt = None if self.found.knows(candidate.path) else candidate.unsure
+        problem = candidate.problem or doubt
+        if problem is not None:
+            raise _waits(problem, candidate.path)
+
     def _keep(self, ask: Ask, paths: Iterable[str]) -> None:
         self.found.asks[ask.key] = ask
+        self.found.taken[str(ask.key).casefold()] = ask.path
         messages = (*ask.spec.messages, *ask.messages)
         for path in paths:
             own = [m for m in messages if m.path in (path, "")]
@@ -283,7 +309,7 @@ class Maker:
         if not words.virtual_file:
             return words.virtual_packages, ""
         line, column = words.place("virtual_packages")
-        file = next((f for f in self.readable if f.path == words.virtual_file), None)
+        file = self.readable.get(words.virtual_file)
         if file is None or file.data is None:
             problem = f"`{words.virtual_file}` is not among the files of this source"
             raise SpecError(problem, path=place, line=line, column=column, hint=declared.NOT_THERE)
@@ -292,7 +318,7 @@ class Maker:
     def _lock(
         self, candidate: Candidate, words: Words, place: str
     ) -> tuple[str, tuple[Message, ...]]:
-        lock = declared.lock_of(candidate, words, self.locks, self.readable)
+        lock = declared.lock_of(candidate, words, self.locks, self.folders)
         if lock is not None and lock.data is not None:
             return lock.data.decode("utf-8", "replace"), ()
         if not words.lock:
@@ -314,11 +340,10 @@ class Maker:
             raise SpecError(
                 f"environment `{key}` is defined by {where} already", path=path, hint=hint
             )
-        for taken in self.found.asks.values():
-            if str(taken.key).casefold() == str(key).casefold():
-                raise SpecError(
-                    f"environment `{key}` is defined by {taken.path} already", path=path, hint=hint
-                )
+        if taken := self.found.taken.get(str(key).casefold()):
+            raise SpecError(
+                f"environment `{key}` is defined by {taken} already", path=path, hint=hint
+            )
 
 
 class _Refused(Exception):
@@ -337,8 +362,6 @@ def _waits(problem: Message, path: str) -> _Refused:
 
 def _understood(parse: Parse, file: SourceFile) -> Spec:
     """A file that is named as a part of an environment must be one."""
-    if file.problem is not None:
-        raise _Refused(file.problem)
     parsed = parse(file, True)
     if parsed is None:
         raise SpecError("not an environment", path=file.path, hint=IGNORED.text)

@@ -8,6 +8,7 @@ or below changes until it is mended.
 from __future__ import annotations
 
 import posixpath
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -27,7 +28,8 @@ class Candidate:
     """What may become an environment: one file, or those that an `envwatch.yml` puts together.
 
     `path` is what people edit. `entry` is what is said of it alone, `repo` the file that says it.
-    `problem` keeps it as it is.
+    `problem` keeps it as it is. `unsure` keeps back what is new: an entry that is wrong may have
+    meant this file for a part.
     """
 
     path: str
@@ -35,6 +37,7 @@ class Candidate:
     repo: RepoFile | None = None
     entry: Declared | None = None
     problem: Message | None = None
+    unsure: Message | None = None
 
 
 @dataclass(slots=True)
@@ -84,24 +87,31 @@ class Declarations:
             if repo.broken is None:
                 yield from (self._of_entry(repo, e) for e in repo.environments if e.files)
         elsewhere = {*self.parts(), *self.virtual_files()}
+        unsure = {repo.path: self._unsure(repo) for repo in self.by_folder.values()}
         for file in readable:
             if file.path not in elsewhere and not is_repo_file(file.path):
                 near = self.nearest(file.path)
-                yield Candidate(file.path, (file,), near, None, near.broken if near else None)
+                doubts = (near.broken, unsure[near.path]) if near else (None, None)
+                yield Candidate(file.path, (file,), near, None, *doubts)
+
+    def _unsure(self, repo: RepoFile) -> Message | None:
+        problems = (self._problem(repo, entry) for entry in repo.environments)
+        return next((p for p in problems if p is not None), None)
+
+    def _problem(self, repo: RepoFile, entry: Declared) -> Message | None:
+        missing = next((f for f in entry.files if f.text not in self.files), None)
+        if entry.problem is not None or missing is None:
+            return entry.problem
+        text = f"`{missing.text}` is not among the files of this source"
+        return Message(Level.ERROR, text, repo.path, missing.line, missing.column, NOT_THERE)
 
     def _of_entry(self, repo: RepoFile, entry: Declared) -> Candidate:
         """Its path is its single file, where this envwatch.yml speaks for that, else the latter."""
-        missing = next((f for f in entry.files if f.text not in self.files), None)
-        problem = entry.problem
-        if problem is None and missing is not None:
-            text = f"`{missing.text}` is not among the files of this source"
-            place = (missing.line, missing.column)
-            problem = Message(Level.ERROR, text, repo.path, *place, NOT_THERE)
         first = entry.files[0].text
         alone = len(entry.files) == 1 and self.nearest(first) is repo
         path = first if alone else repo.path
         found = tuple(self.files[f.text] for f in entry.files if f.text in self.files)
-        return Candidate(path, found, repo, entry, problem)
+        return Candidate(path, found, repo, entry, self._problem(repo, entry))
 
 
 def declarations(files: Sequence[SourceFile]) -> Declarations:
@@ -172,12 +182,15 @@ def lock_of(
     candidate: Candidate,
     words: Words,
     locks: Mapping[str, SourceFile],
-    readable: Sequence[SourceFile],
+    folders: Mapping[str, int],
 ) -> SourceFile | None:
-    """The lock that is named, or the one that lies where it is looked for."""
+    """The lock that is named, or the one that lies where it is looked for.
+
+    `folders` says how many files there are in each that may be environments.
+    """
     if words.lock:
         return locks.get(words.lock)
-    places = _merged(candidate) if len(candidate.files) > 1 else _single(candidate, readable)
+    places = _merged(candidate) if len(candidate.files) > 1 else _single(candidate, folders)
     return next((locks[p] for p in places if p in locks and locks[p].data is not None), None)
 
 
@@ -192,15 +205,18 @@ def _merged(candidate: Candidate) -> Iterator[str]:
     yield from (posixpath.join(repo.folder, name) for name in names)
 
 
-def _single(candidate: Candidate, readable: Sequence[SourceFile]) -> Iterator[str]:
+def _single(candidate: Candidate, folders: Mapping[str, int]) -> Iterator[str]:
     """Beside the file: `<stem>.conda-lock.yml`, or `conda-lock.yml` where it is clear."""
     folder, name = posixpath.split(candidate.path)
     stems = [candidate.entry.name] if candidate.entry else []
     stems.append(posixpath.splitext(name)[0])
     names = [f"{stem}.{suffix}" for stem in stems for suffix in LOCK_SUFFIXES]
-    siblings = [
-        f for f in readable if posixpath.dirname(f.path) == folder and not is_repo_file(f.path)
-    ]
-    if name in ENVIRONMENT_FILES or len(siblings) == 1:
+    if name in ENVIRONMENT_FILES or folders.get(folder) == 1:
         names += LOCK_SUFFIXES
     yield from (posixpath.join(folder, name) for name in names)
+
+
+def counted(readable: Iterable[SourceFile]) -> Mapping[str, int]:
+    """How many files of each folder may be environments."""
+    paths = (f.path for f in readable if not is_repo_file(f.path))
+    return Counter(posixpath.dirname(path) for path in paths)

@@ -15,7 +15,7 @@ from envwatch.asking import (
     message_of,
     platforms_of,
 )
-from envwatch.declared import declarations, is_lock
+from envwatch.declared import counted, declarations, is_lock
 from envwatch.model import (
     Ask,
     FileState,
@@ -59,9 +59,10 @@ def make_plan(
     locks = {f.path: f for f in snapshot.files if is_lock(f.path)}
     readable = [f for f in snapshot.files if f.path not in locks]
     said = declarations(readable)
-    maker = Maker(snapshot.source, rules, locks, readable, found, parse)
-    known = {s.path for s in own.values() if not s.retired}
-    for candidate in sorted(said.candidates(readable), key=lambda c: (c.path not in known, c.path)):
+    maker = Maker(snapshot.source, rules, locks, said.files, counted(readable), found, parse)
+    for candidate in sorted(
+        said.candidates(readable), key=lambda c: (not found.knows(c.path), c.path)
+    ):
         maker.take(candidate)
     maker.conclude(said)
     for path in locks:
