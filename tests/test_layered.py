@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from envwatch import lockfile
+from envwatch.catalog import open_catalog
 from envwatch.daemon import run_chore
 from envwatch.daemon.parts import Parts, assemble
 from envwatch.model import ArtifactKind, BuildState, Composition, EnvKey, FileState, Layer
@@ -23,6 +24,7 @@ from envwatch.settings import (
 from envwatch.views import environments, pages
 from envwatch.worker import chores
 from envwatch.worker.preview import preview
+from envwatch.worker.reindex import reindex
 
 KEY = EnvKey("analyst", "ocean")
 BASE = "dependencies:\n- tiny=1.0\n"
@@ -290,3 +292,15 @@ def test_the_source_says_of_each_file_what_became_of_it(parts: Parts, folder: Pa
     assert {f.path: f.state for f in files} == dict.fromkeys(
         ("base/environment.yml", "environment.yml", "envwatch.yml"), FileState.UNDERSTOOD
     )
+
+
+def test_a_catalog_that_is_lost_is_made_again_with_the_layers(parts: Parts, folder: Path) -> None:
+    write(folder, said="    labels: {team: ocean}\n")
+    build(parts)
+    before = parts.catalog.builds.spec(parts.catalog.generations.environment(KEY).spec_id)
+    catalog = open_catalog(parts.store.root / "tmp/again.sqlite", durable=False)
+    reindex(catalog, parts.store, parts.publisher.storage)
+    after = catalog.builds.spec(catalog.generations.environment(KEY).spec_id)
+    catalog.close()
+    assert (after.text, after.composition) == (before.text, before.composition)
+    assert after.digest == before.digest

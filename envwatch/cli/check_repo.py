@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import posixpath
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,9 +26,13 @@ def messages(path: Path, data: bytes) -> tuple[Message, ...]:
     said = [*repo.messages]
     if repo.broken is None:
         said += _Checked(top, repo).all()
-    shown = top if path.is_absolute() else os.path.relpath(top)
     ordered = sorted(dict.fromkeys(said), key=lambda m: (m.path != within, m.path, m.line))
-    return tuple(replace(m, path=posixpath.normpath(f"{shown}/{m.path}")) for m in ordered)
+    return tuple(replace(m, path=_shown(top / m.path, path)) for m in ordered)
+
+
+def _shown(path: Path, named: Path) -> str:
+    """A path as people named theirs: whole, or from the folder in which they stand."""
+    return str(path) if named.is_absolute() else os.path.relpath(path)
 
 
 def _top(folder: Path) -> Path:
