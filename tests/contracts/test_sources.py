@@ -210,7 +210,7 @@ def test_what_is_watched_is_on_this_machine(place: Folder) -> None:
 def test_envwatch_yml_is_read_in_every_folder_that_a_pattern_reaches(place: Folder) -> None:
     names = ("envwatch.yml", "envs/envwatch.yaml", "other/envwatch.yml", "envs/old/envwatch.yml")
     place.put({"envs/a.yml": SPEC, "envs/conda-lock.yml": "x", **dict.fromkeys(names, "{}")})
-    found = paths(place.open(include=("envs/*.yml",)).snapshot())
+    found = sorted(paths(place.open(include=("envs/*.yml",)).snapshot()))
     assert found == ["envs/a.yml", "envs/conda-lock.yml", "envs/envwatch.yaml", "envwatch.yml"]
     rest = paths(place.open(include=("envs/*.yml",), exclude=("**/envwatch.*",)).snapshot())
     assert rest == ["envs/a.yml", "envs/conda-lock.yml"]
