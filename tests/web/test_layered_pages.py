@@ -92,6 +92,7 @@ def test_a_failure_names_the_layer_and_marks_no_line_of_the_merged_file(empty: S
         text = empty.text(path)
         assert '<span class="place">base.yml:1:16</span>' in text
         assert 'class="fault"' not in text
+    assert ">base.yml:1</a>" in empty.text("/")
 
 
 @pytest.mark.parametrize(
