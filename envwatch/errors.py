@@ -77,12 +77,18 @@ class LockError(EnvwatchError):
 
 
 class BuildError(EnvwatchError):
-    """A build failed; `line` is the line of the environment file at fault, 0 if unknown."""
+    """A build failed; `line` is the line of the environment file at fault, 0 if unknown.
 
-    def __init__(self, message: str, *, line: int = 0, column: int = 0, hint: str = "") -> None:
+    `path` names that file where the environment is made of several.
+    """
+
+    def __init__(
+        self, message: str, *, line: int = 0, column: int = 0, hint: str = "", path: str = ""
+    ) -> None:
         super().__init__(message, hint=hint)
         self.line = line
         self.column = column
+        self.path = path
 
 
 class SolveError(BuildError):

@@ -58,14 +58,17 @@ class Folder:
     group: str = ""
 
     def publish(
-        self, key: EnvKey, prefix: Path, *, link: Path, url: str = ""
+        self, key: EnvKey, prefix: Path, *, link: Path, url: str = "", shown: str = ""
     ) -> tuple[Kernel, ...]:
-        """Make the kernelspecs of one environment those that `prefix` brings; empty if none."""
+        """Make the kernelspecs of one environment those that `prefix` brings; empty if none.
+
+        `shown` is what people see instead of the label of the environment.
+        """
         self._write_launcher()
         specs = tuple(_read_specs(prefix))
         made = []
         for spec in specs:
-            kernel = _kernel(key, spec, alone=len(specs) == 1)
+            kernel = _kernel(key, spec, shown or key.label, alone=len(specs) == 1)
             folder = _kernels(self.root, key.namespace) / kernel.name
             if folder.exists() and _owner(folder) not in (key, None):
                 logger.warning("%s: the kernel `%s` belongs to %s", key, folder, _owner(folder))
@@ -224,12 +227,12 @@ def _mapping(data: Mapping[str, Any], word: str) -> dict[str, Any]:
 # ---------------------------------------------------------------- what is published
 
 
-def _kernel(key: EnvKey, spec: _Spec, *, alone: bool) -> Kernel:
+def _kernel(key: EnvKey, spec: _Spec, shown: str, *, alone: bool) -> Kernel:
     if alone:
-        return Kernel(key.label, key.label, spec.language)
+        return Kernel(key.label, shown, spec.language)
     # Two dashes: with one, the kernel `r` of `demo` would have the name of `demo-r`.
     name = f"{key.label}--{spec.folder.name}"
-    return Kernel(name, f"{key.label} ({spec.display_name})", spec.language)
+    return Kernel(name, f"{shown} ({spec.display_name})", spec.language)
 
 
 def _origin(key: EnvKey, url: str) -> dict[str, str]:

@@ -115,20 +115,23 @@ class Requirement:
     """One entry of `channels:`, `dependencies:` or `pip:`, as written, and where.
 
     `platforms` is empty for all platforms; a selector (`# [linux]`, `sel(win):`) narrows it.
+    `path` is empty where it stands in the spec's own file.
     """
 
     text: str
     line: int = 0
     column: int = 0
     platforms: tuple[str, ...] = ()
+    path: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """One parsed environment file.
+    """One parsed environment file, or several that were merged into one.
 
     `digest` (sha256, hex) ignores comments and the order of dependencies, never the order of
-    channels. `name` is empty where the file gives none.
+    channels. `name` is empty where the file gives none. `virtual_packages` are what an
+    `envwatch.yml` says of the machine.
     """
 
     name: str
@@ -141,6 +144,43 @@ class Spec:
     digest: str
     path: str = ""
     messages: tuple[Message, ...] = ()
+    virtual_packages: tuple[Requirement, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One of the files that an environment is merged from, as committed."""
+
+    path: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Composition:
+    """What an `envwatch.yml` says of the packages of an environment, beside its file.
+
+    With more than one layer the spec is merged from them. `platforms` stand in for those of the
+    files. `virtual_text` is conda-lock's own file of virtual packages, which its hash covers.
+    """
+
+    layers: tuple[Layer, ...] = ()
+    platforms: tuple[str, ...] = ()
+    virtual_packages: tuple[Requirement, ...] = ()
+    virtual_text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What an `envwatch.yml` says of an environment beside its packages, as far as it may.
+
+    `None` and empty are not said. `update` is cron text or `off`.
+    """
+
+    labels: tuple[tuple[str, str], ...] = ()
+    kernel: str = ""
+    keep_last: int | None = None
+    keep_days: float | None = None
+    update: str = ""
 
 
 class FileState(StrEnum):
@@ -177,6 +217,8 @@ class Ask:
     digest: str
     lock_text: str = ""
     messages: tuple[Message, ...] = ()
+    composition: Composition = Composition()
+    wishes: Wishes = Wishes()
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,7 +380,10 @@ class FailureKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a build failed. `error` is the class of the error, `line` is of the environment file."""
+    """Why a build failed. `error` is the class of the error, `line` is of the environment file.
+
+    `path` is the file of that line where the environment is made of several.
+    """
 
     error: str
     kind: FailureKind
@@ -346,6 +391,7 @@ class Failure:
     hint: str = ""
     line: int = 0
     column: int = 0
+    path: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -427,6 +473,7 @@ class Job:
     known_prefixes: tuple[tuple[str, str], ...] = ()
     allowed_channels: tuple[str, ...] = ()
     memory: int = 0
+    composition: Composition = Composition()
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,7 +84,8 @@ def _placed(spec: Spec, entry: Requirement, rule: Callable[[str], T]) -> T:
         return rule(entry.text)
     except SpecError as e:
         place = {"line": entry.line, "column": entry.column}
-        raise SpecError(e.message, path=spec.path, hint=e.hint, **place) from e
+        path = entry.path or spec.path
+        raise SpecError(e.message, path=path, hint=e.hint, **place) from e
 
 
 class _Rules:

@@ -41,6 +41,14 @@ def select(expression: str) -> tuple[str, ...] | None:
     return tuple(p for p in PLATFORMS if p in chosen)
 
 
+def expression(platforms: tuple[str, ...]) -> str:
+    """A selector for exactly these platforms, one word where there is one: `linux`, `not win`."""
+    words = (*_FAMILIES, "unix", *_ALIASES, *(f"not {w}" for w in (*_FAMILIES, *_ALIASES)))
+    wanted = set(platforms)
+    single = (w for w in words if set(select(w) or ()) == wanted)
+    return next(single, " or ".join(p for p in PLATFORMS if p in wanted))
+
+
 def _all_of(expression: str) -> set[str] | None:
     kept = set(PLATFORMS)
     for term in re.split(r"\s+and\s+", expression):

@@ -206,6 +206,21 @@ class Retention:
 
 
 @dataclass(frozen=True, slots=True)
+class RepoRules:
+    """What an `envwatch.yml` in a source may say, and how far it may go.
+
+    `keep_last` and `keep_days` are the most that it may ask for, 0 is what the namespace keeps
+    anyway; `update_every` is the least time between two updates; `platforms` the most of them.
+    """
+
+    allow: tuple[str, ...] = ("description", "labels", "kernel", "platforms", "virtual_packages")
+    keep_last: int = 0
+    keep_days: float = 0.0
+    update_every: float = 86400.0
+    platforms: int = 6
+
+
+@dataclass(frozen=True, slots=True)
 class NamespaceSettings:
     """All that holds for one namespace, global values filled in.
 
@@ -228,6 +243,7 @@ class NamespaceSettings:
     mode: int = 0o755
     archives: str = "on-demand"
     description: str = ""
+    repo: RepoRules = RepoRules()
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,12 +91,19 @@ def _kept(requirements: tuple[Requirement, ...], platform: str) -> tuple[Require
     return tuple(r for r in requirements if not r.platforms or platform in r.platforms)
 
 
-def virtual_overrides(spec: Spec) -> tuple[tuple[str, str], ...]:
-    """What `CONDA_OVERRIDE_CUDA: "12.4"` says of virtual packages: `(("__cuda", "12.4"),)`."""
-    return tuple(
-        (f"__{name.removeprefix(OVERRIDE).lower()}", value.strip())
-        for name, value in spec.variables
-        if name.startswith(OVERRIDE)
+def virtual_overrides(spec: Spec, platform: str) -> tuple[tuple[str, str], ...]:
+    """What is said of virtual packages: `(("__cuda", "12.4"),)`.
+
+    First what an `envwatch.yml` says, then variables such as `CONDA_OVERRIDE_CUDA: "12.4"`.
+    """
+    said = [r.text.partition("=") for r in _kept(spec.virtual_packages, platform)]
+    return (
+        *((name, value) for name, _, value in said),
+        *(
+            (f"__{name.removeprefix(OVERRIDE).lower()}", value.strip())
+            for name, value in spec.variables
+            if name.startswith(OVERRIDE)
+        ),
     )
 
 
@@ -153,15 +160,19 @@ def _spec(root: Node, found: Found) -> Spec:
     )
     sections.other_keys()
     messages = tuple(sorted(found.messages, key=_position))
-    return replace(spec, digest=_digest(spec), messages=messages)
+    return replace(spec, digest=digest_of(spec), messages=messages)
 
 
-def _digest(spec: Spec) -> str:
-    identity = {
+def digest_of(spec: Spec) -> str:
+    """The identity of what a spec asks for, wherever it stands."""
+    identity: dict[str, object] = {
         "channels": [c.text for c in spec.channels],
         "dependencies": sorted([entries.normal(d.text), *d.platforms] for d in spec.dependencies),
         "pip": sorted([entries.normal_pip(p.text), *p.platforms] for p in spec.pip),
         "variables": sorted(spec.variables),
         "platforms": sorted(set(spec.platforms)),
     }
+    if spec.virtual_packages:
+        said = sorted([v.text, *v.platforms] for v in spec.virtual_packages)
+        identity["virtual_packages"] = said
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import fake_conda
@@ -12,8 +13,9 @@ import yaml
 from needs import lack
 from solver_helpers import HOST, PLATFORMS, environment, make_request, parse, pip_package
 
-from envwatch import lockfile
-from envwatch.model import Lock
+from envwatch import layers, lockfile
+from envwatch import spec as specs
+from envwatch.model import Composition, Layer, Lock
 from envwatch.solvers import open_solver
 
 pytestmark = pytest.mark.peer
@@ -115,6 +117,53 @@ def test_lock_of_the_program_is_recognised(folder: Path, channel: Path) -> None:
     assert lockfile.matches(theirs, text, HOST)
     assert lockfile.matches(theirs, text, "osx-arm64")
     assert not lockfile.matches(theirs, text + "- tiny\n", HOST)
+
+
+def layered(folder: Path, channel: Path, *names: str) -> Composition:
+    """Files in folders as people keep them, in the order in which the program is told them."""
+    texts = {"environment.yml": "- tiny=2.0  # [linux]\n", "base.yml": "- tiny=1.0\n- native\n"}
+    for name, lines in texts.items():
+        head = f"channels: [{channel.as_uri()}, nodefaults]\ndependencies:\n"
+        (folder / name).write_text(head + lines)
+    return Composition(tuple(Layer(name, (folder / name).read_text()) for name in names))
+
+
+BOTH = ("-f", "environment.yml", "-f", "base.yml", "-p", HOST)
+
+
+def test_lock_of_the_program_of_several_files_is_recognised(folder: Path, channel: Path) -> None:
+    made = layered(folder, channel, "environment.yml", "base.yml")
+    conda_lock(folder, "lock", *BOTH)
+    theirs = (folder / "conda-lock.yml").read_text()
+    assert lockfile.matches(theirs, "", HOST, made)
+    assert not lockfile.matches(theirs, "", HOST, Composition(made.layers[::-1]))
+    assert not lockfile.matches(theirs, made.layers[0].text, HOST)
+    read = layers.read("", "envwatch.yml", made)
+    assert read is not None
+    solved = {p.name: p.version for p in lockfile.read(theirs).on(HOST)}
+    assert solved["tiny"] == "1.0", "the later file counts for the program too"
+    assert [r.text for r in specs.on(read, HOST)] == ["tiny=1.0", "native"]
+
+
+def test_our_lock_of_several_files_is_already_locked(folder: Path, channel: Path) -> None:
+    made = layered(folder, channel, "environment.yml", "base.yml")
+    spec = layers.read("", "envwatch.yml", made)
+    assert spec is not None
+    request = replace(make_request("dependencies: []", [channel], folder), spec=spec)
+    lock = open_solver("rattler").solve(request)
+    lockfile.write(lock, spec, text="", path=folder / "conda-lock.yml", composition=made)
+    said = conda_lock(folder, "lock", *BOTH, "--check-input-hash")
+    assert f"Spec hash already locked for {[HOST]}. Skipping solve." in said
+
+
+def test_lock_with_a_file_of_virtual_packages_is_recognised(folder: Path, channel: Path) -> None:
+    made = layered(folder, channel, "environment.yml", "base.yml")
+    virtual = f'subdirs: {{{HOST}: {{packages: {{__cuda: "12.0", __glibc: "2.36"}}}}}}\n'
+    (folder / "virtual-packages.yml").write_text(virtual)
+    conda_lock(folder, "lock", *BOTH)
+    theirs = (folder / "conda-lock.yml").read_text()
+    assert lockfile.matches(theirs, "", HOST, replace(made, virtual_text=virtual))
+    assert not lockfile.matches(theirs, "", HOST, made)
 
 
 def test_lock_without_cuda_is_recognised(folder: Path, channel: Path) -> None:

@@ -30,6 +30,7 @@ from envwatch.settings import (
     NamespaceSettings,
     Network,
     PipOptions,
+    RepoRules,
     Retention,
     ScheduleSettings,
     Settings,
@@ -520,3 +521,15 @@ def _cell(default: Any) -> str:
     if isinstance(default, list):
         return f"`[{', '.join(default)}]`"
     return f"`{str(default).lower() if isinstance(default, bool) else default}`"
+
+
+def test_what_a_repository_may_say_differs_by_namespace(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(
+        "repo_settings: {allow: [labels], keep_last: 50, update_every: 12h}\n"
+        "sources: [{name: a, git: x}, {name: b, git: y, repo_settings: {allow: []}}]\n"
+    )
+    settings = config.load(path, root=tmp_path / "root")
+    assert settings.namespace("a").repo == RepoRules(("labels",), keep_last=50, update_every=43200)
+    assert settings.namespace("b").repo.allow == ()
+    assert settings.namespace("b").repo.keep_last == 50

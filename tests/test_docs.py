@@ -10,8 +10,9 @@ import click
 import pytest
 from cli_helpers import cli
 
-from envwatch import config, spec
+from envwatch import config, repofile, spec
 from envwatch.cli import command as envwatch
+from envwatch.repowords import COMMON_KEYS, KEYS
 
 TOP = Path(__file__).parent.parent
 README = (TOP / "README.md").read_text()
@@ -82,3 +83,18 @@ def test_every_promise_of_the_contract_is_numbered_in_the_readme() -> None:
     assert re.findall(r"^(\d)\. ", README.partition("## The contract")[2], re.MULTILINE) == list(
         "123456789"
     )
+
+
+def test_the_envwatch_yml_of_its_page_is_understood() -> None:
+    page = (TOP / "docs/envwatch-yml.md").read_text()
+    (text,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    read = repofile.read(text.encode(), path="envwatch.yml")
+    assert read.messages == ()
+    said = {key for e in read.environments for key, _, _ in e.words.said}
+    assert said | {"files"} == set(KEYS)
+    assert {key for key, _, _ in read.defaults.said} < set(COMMON_KEYS)
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_every_key_of_an_envwatch_yml_is_on_its_page(key: str) -> None:
+    assert f"| `{key}` |" in (TOP / "docs/envwatch-yml.md").read_text()

@@ -327,3 +327,14 @@ def test_started_kernel_lives_in_the_prefix_and_survives_a_switch(
     beside.symlink_to(root / "builds" / "2-new")
     beside.replace(link_of(root))
     assert evaluate(client, "__import__('late').ORIGIN").startswith(f"'{current}/")
+
+
+def test_a_kernel_may_be_called_otherwise(root: Path, prefix: Path) -> None:
+    bring(prefix, "python3", PYTHON)
+    bring(prefix, "ir", R)
+    made = Folder(root).publish(KEY, prefix, link=link_of(root), shown="Ocean (2026)")
+    assert {k.display_name for k in made} == {
+        "Ocean (2026) (R)",
+        "Ocean (2026) (Python 3 (ipykernel))",
+    }
+    assert all(k.name.startswith("analyst-demo--") for k in made)

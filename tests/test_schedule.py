@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from catalog_helpers import ask, declare
 from waiting import wait_for
 
 from envwatch.catalog import Catalog, open_catalog, schema
-from envwatch.daemon.schedule import Cron, Schedule, chores, next_after
-from envwatch.settings import NamespaceSettings, ScheduleSettings, Settings
+from envwatch.daemon.schedule import Cron, Schedule, chores, next_after, own_updates
+from envwatch.model import Plan, Wishes
+from envwatch.settings import NamespaceSettings, RepoRules, ScheduleSettings, Settings
 
 # a Thursday
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -146,3 +149,35 @@ def test_a_chore_that_is_due_reaches_the_queue(catalog: Catalog) -> None:
         assert schedule.upcoming()["retention"] > datetime.now(UTC)
     finally:
         schedule.stop()
+
+
+def asks_for(catalog: Catalog, update: str) -> None:
+    """As if the repository had asked for this time of update."""
+    declare(catalog, "team")
+    wished = replace(ask("d"), wishes=Wishes(update=update))
+    known = catalog.sources.standing("team")
+    plan = Plan("team", update, None)
+    plan = replace(plan, touch=(wished,)) if known else replace(plan, build=(wished,))
+    catalog.sources.apply(plan, fingerprint=update, rules="")
+
+
+def test_an_environment_may_have_a_time_of_its_own(catalog: Catalog) -> None:
+    rules = RepoRules(allow=("update",))
+    settings = replace(SETTINGS, namespaces=(NamespaceSettings("analyst", repo=rules),))
+    schedule = Schedule(catalog, lambda _: None)
+    schedule.start(settings)
+    assert "update-one:analyst/demo" not in schedule.upcoming()
+    asks_for(catalog, "0 5 * * 1")
+    schedule.follow(settings)
+    due = schedule.upcoming()["update-one:analyst/demo"]
+    assert (due.weekday(), due.hour) == (0, 5)
+    asks_for(catalog, "off")
+    schedule.follow(settings)
+    assert "update-one:analyst/demo" not in schedule.upcoming()
+    schedule.stop()
+
+
+def test_a_time_that_the_operator_does_not_allow_any_more_is_not_kept(catalog: Catalog) -> None:
+    asks_for(catalog, "@weekly")
+    (found,) = catalog.updates()
+    assert own_updates(SETTINGS, [found]) == {}

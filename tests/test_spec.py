@@ -449,7 +449,7 @@ def test_a_variable_needs_a_good_name(name: str) -> None:
 
 def test_overrides_of_virtual_packages_are_known() -> None:
     spec = read('dependencies: []\nvariables: {A: b, CONDA_OVERRIDE_CUDA: "12.4"}\n')
-    assert virtual_overrides(spec) == (("__cuda", "12.4"),)
+    assert virtual_overrides(spec, "linux-64") == (("__cuda", "12.4"),)
 
 
 CHANELS = (

@@ -127,8 +127,14 @@ def _failed(job: Job, report: Report, error: EnvwatchError) -> Result:
         hint=error.hint,
         line=line,
         column=column,
+        path=_path(error) if job.composition.layers else "",
     )
     return Result(job.build_id, failure=failure, phases=report.finish(), messages=report.messages)
+
+
+def _path(error: EnvwatchError) -> str:
+    """The file at fault, of those that the environment is merged from."""
+    return error.path if isinstance(error, (BuildError, SpecError)) else ""
 
 
 def _flush() -> None:

@@ -70,10 +70,8 @@ def _beside(job: Job, report: Report) -> Found | None:
     host = job.platforms[0]
     if not job.lock_text:
         return None
-    if not lockfile.matches(job.lock_text, job.text, host):
-        text = "the lock beside it was made for another state of this file: it is not used"
-        hint = "run `conda-lock` again and commit the lock"
-        report.tell([Message(Level.WARNING, text, job.spec.path, hint=hint)])
+    if not lockfile.matches(job.lock_text, job.text, host, job.composition):
+        report.tell([lockfile.stale(job.lock_text, job.text, job.spec, host, job.composition)])
         return None
     lock = lockfile.read(job.lock_text)
     if not lock.on(host):
@@ -235,7 +233,8 @@ def write_files(job: Job, found: Found) -> None:
     if found.text:
         (folder / ArtifactKind.LOCK).write_text(found.text)
     else:
-        lockfile.write(lock, job.spec, text=job.text, path=folder / ArtifactKind.LOCK)
+        path = folder / ArtifactKind.LOCK
+        lockfile.write(lock, job.spec, text=job.text, path=path, composition=job.composition)
     header = (f"{job.key} by envwatch, build {job.build_id}",)
     (folder / ArtifactKind.EXPLICIT).write_text(lockfile.explicit(lock, host, header=header))
     pinned = lockfile.pinned(job.spec, lock, host, name=job.key.label)

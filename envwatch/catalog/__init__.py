@@ -18,6 +18,7 @@ from envwatch.catalog.notices import Notices
 from envwatch.catalog.recipients import Recipients
 from envwatch.catalog.sources import Sources
 from envwatch.catalog.statuses import Statuses
+from envwatch.model import EnvKey, Wishes
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,16 @@ class Catalog:
         CHORE = schema.chore.c  # noqa: N806  # the columns
         with self.database.read() as c:
             return c.execute(select(CHORE.ran_at).where(CHORE.name == chore)).scalar()
+
+    def updates(self) -> tuple[tuple[EnvKey, Wishes], ...]:
+        """The environments whose repository says when they are updated."""
+        ENV = schema.environment.c  # noqa: N806  # the columns, as above
+        query = select(ENV.namespace, ENV.name, ENV.wishes).where(
+            ENV.retired_at.is_(None), ENV.wishes.is_not(None)
+        )
+        with self.database.read() as c:
+            found = [(EnvKey(r.namespace, r.name), r.wishes) for r in c.execute(query)]
+        return tuple((key, wished) for key, wished in found if wished.update)
 
     def ran(self, chore: str) -> None:
         now = datetime.now(UTC)

@@ -13,12 +13,14 @@ from envwatch.model import (
     ArchiveState,
     ArtifactKind,
     BuildState,
+    Composition,
     EnvKey,
     Failure,
     Kernel,
     Message,
     Phase,
     Progress,
+    Wishes,
 )
 
 
@@ -69,6 +71,7 @@ class EnvironmentRecord:
     created_at: datetime
     changed_at: datetime
     retired_at: datetime | None
+    wishes: Wishes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,13 +140,17 @@ class GenerationRecord:
 
 @dataclass(frozen=True, slots=True)
 class SpecRecord:
-    """The text as committed, and the lock that lay beside it."""
+    """The text as committed, and the lock that lay beside it.
+
+    With a `composition` of layers the text is what they were merged into.
+    """
 
     id: int
     digest: str
     text: str
     lock_text: str
     messages: tuple[Message, ...]
+    composition: Composition | None = None
 
 
 @dataclass(frozen=True, slots=True)

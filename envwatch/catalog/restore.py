@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, insert
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from envwatch.catalog import schema
+from envwatch.catalog import labels, schema
 from envwatch.catalog.database import Database
 from envwatch.catalog.generations import keep_packages
 from envwatch.catalog.records import (
@@ -43,6 +43,7 @@ def restore(
         for env in environments:
             named = {"namespace": env.key.namespace, "name": env.key.name}
             c.execute(insert(schema.environment).values(**_values(env), **named))
+            labels.keep(c, env.id, env.wishes.labels if env.wishes else ())
         for remembered in builds:
             c.execute(insert(schema.build).values(**_values(remembered.build)))
             _add_generation(c, remembered)

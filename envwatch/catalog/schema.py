@@ -33,6 +33,7 @@ from envwatch.model import (
     ArchiveState,
     ArtifactKind,
     BuildState,
+    Composition,
     Failure,
     FileState,
     Kernel,
@@ -40,6 +41,7 @@ from envwatch.model import (
     Message,
     Phase,
     Progress,
+    Wishes,
 )
 from envwatch.telling import Condition, Notice, NoticeKind, RecipientState, StatusState
 
@@ -175,6 +177,7 @@ spec = Table(
     Column("text", Text, nullable=False),
     Column("lock_text", Text, nullable=False, default=""),
     Column("messages", Json(tuple[Message, ...]), nullable=False),
+    Column("composition", Json(Composition | None)),
 )
 
 environment = Table(
@@ -197,9 +200,19 @@ environment = Table(
     Column("created_at", Instant, nullable=False),
     Column("changed_at", Instant, nullable=False),
     Column("retired_at", Instant),
+    Column("wishes", Json(Wishes | None)),
     UniqueConstraint("namespace", "name"),
     Index("ix_environment_changed", "changed_at"),
     sqlite_autoincrement=True,
+)
+
+label = Table(
+    "label",
+    metadata,
+    Column("environment_id", Integer, ForeignKey("environment.id"), primary_key=True),
+    Column("name", String(64), primary_key=True),
+    Column("value", Text, nullable=False),
+    Index("ix_label_name", "name", "value"),
 )
 
 build = Table(

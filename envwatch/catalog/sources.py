@@ -6,19 +6,21 @@ import hashlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from pydantic import TypeAdapter
 from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from envwatch.catalog import rows, schema
+from envwatch.catalog import labels, rows, schema
 from envwatch.catalog.builds import enqueue, supersede
 from envwatch.catalog.database import Database
 from envwatch.catalog.events import note
 from envwatch.catalog.records import EnvironmentRecord, SourceRecord
 from envwatch.catalog.schema import Mode, Reason, SourceState
-from envwatch.model import Ask, EnvKey, FileOutcome, FileState, Plan, Standing
+from envwatch.model import Ask, Composition, EnvKey, FileOutcome, FileState, Plan, Standing, Wishes
 from envwatch.settings import SourceSettings
 
 SOURCE = schema.source.c
+COMPOSITION = TypeAdapter(Composition)
 ENV = schema.environment.c
 GENERATION = schema.generation.c
 
@@ -235,23 +237,31 @@ def _replace_files(c: Connection, source: str, files: Sequence[FileOutcome]) -> 
         )
 
 
-def spec_digest(text: str, lock_text: str) -> str:
-    """Names a text and the lock beside it: equal ones are kept once."""
-    return hashlib.sha256(f"{text}\0{lock_text}".encode()).hexdigest()
+def spec_digest(text: str, lock_text: str, composition: Composition | None = None) -> str:
+    """Names a text, the lock beside it and what else is said: equal ones are kept once."""
+    whole = f"{text}\0{lock_text}".encode()
+    if composition is not None:
+        whole += b"\0" + COMPOSITION.dump_json(composition)
+    return hashlib.sha256(whole).hexdigest()
 
 
 def keep_spec(c: Connection, ask: Ask) -> int:
-    """The row of this text and lock; equal ones are kept once."""
-    digest = spec_digest(ask.text, ask.lock_text)
+    """The row of this text and lock; equal ones are kept once, with what there is to say now."""
+    composition = ask.composition if ask.composition != Composition() else None
+    digest = spec_digest(ask.text, ask.lock_text, composition)
     SPEC = schema.spec.c  # noqa: N806  # the columns, as above
-    found = c.execute(select(SPEC.id).where(SPEC.digest == digest)).scalar()
+    messages = (*ask.spec.messages, *ask.messages)
+    found = c.execute(select(SPEC.id, SPEC.messages).where(SPEC.digest == digest)).first()
     if found is not None:
-        return int(found)
+        if found.messages != messages:
+            c.execute(update(schema.spec).where(SPEC.id == found.id).values(messages=messages))
+        return int(found.id)
     values = {
         "digest": digest,
         "text": ask.text,
         "lock_text": ask.lock_text,
-        "messages": (*ask.spec.messages, *ask.messages),
+        "messages": messages,
+        "composition": composition,
     }
     return int(c.execute(insert(schema.spec).values(**values).returning(SPEC.id)).scalar_one())
 
@@ -273,6 +283,7 @@ def _ask(c: Connection, plan: Plan, ask: Ask, now: datetime) -> int:
         "changed_at": now,
         "invalid": None,
         "retired_at": None,
+        "wishes": ask.wishes if ask.wishes != Wishes() else None,
     }
     if row is None:
         added = insert(schema.environment).values(
@@ -288,6 +299,7 @@ def _ask(c: Connection, plan: Plan, ask: Ask, now: datetime) -> int:
             .where(ENV.id == environment_id)
             .values(ask=ENV.ask + 1, **values)
         )
+    labels.keep(c, environment_id, ask.wishes.labels)
     supersede(c, environment_id, now)
     _queue(c, environment_id, restored=restored, now=now)
     return environment_id
@@ -316,7 +328,7 @@ def _touch(c: Connection, plan: Plan, ask: Ask, now: datetime) -> int:
     """The file moved or changed in ways that need no build: show its new text and commit."""
     spec_id = keep_spec(c, ask)
     row = c.execute(
-        select(ENV.id, ENV.spec_id, ENV.retired_at).where(
+        select(ENV.id, ENV.spec_id, ENV.retired_at, ENV.wishes).where(
             ENV.namespace == ask.key.namespace, ENV.name == ask.key.name
         )
     ).one()
@@ -327,12 +339,15 @@ def _touch(c: Connection, plan: Plan, ask: Ask, now: datetime) -> int:
         "spec_id": spec_id,
         "invalid": None,
         "retired_at": None,
+        "wishes": ask.wishes if ask.wishes != Wishes() else None,
     }
-    if spec_id != row.spec_id or row.retired_at is not None:
+    wished = (row.wishes or Wishes()) != ask.wishes
+    if spec_id != row.spec_id or wished or row.retired_at is not None:
         values |= {"revision": plan.revision, "changed_at": now}
         what = "restored" if row.retired_at else "no change"
         note(c, what, f"{ask.path}: nothing to build at {plan.revision[:12]}", environment=row.id)
     c.execute(update(schema.environment).where(ENV.id == row.id).values(**values))
+    labels.keep(c, row.id, ask.wishes.labels)
     if row.retired_at is not None:
         _queue(c, row.id, restored=True, now=now)
     return int(row.id)

@@ -10,9 +10,11 @@ from pathlib import Path
 import click
 
 from envwatch import spec
+from envwatch.cli import check_repo
 from envwatch.cli.messages import has_errors, print_messages, say_count
 from envwatch.cli.output import json_option
 from envwatch.model import Level, Message
+from envwatch.repowords import is_repo_file
 from envwatch.yamltext import Limits
 
 SUFFIXES = (".yml", ".yaml")
@@ -22,7 +24,7 @@ SUFFIXES = (".yml", ".yaml")
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 @json_option
 def command(paths: Sequence[Path], as_json: bool) -> None:
-    """Check environment files, or all *.yml and *.yaml below a directory.
+    """Check environment files and envwatch.yml, or all *.yml and *.yaml below a directory.
 
     Prints file:line:column: message. Exits with 1 if any of them would be refused.
     """
@@ -68,4 +70,6 @@ def _of_file(path: Path) -> tuple[Message, ...]:
             data = file.read(Limits().max_bytes + 1)
     except OSError as e:
         return (Message(Level.ERROR, f"cannot be read: {e.strerror}", str(path)),)
+    if is_repo_file(path.name):
+        return check_repo.messages(path, data)
     return spec.check(data, path=str(path))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import click
 
 from envwatch import artifacts
@@ -41,15 +43,22 @@ SIGNS = {LineKind.SAME: " ", LineKind.ADDED: "+", LineKind.REMOVED: "-", LineKin
 @click.option("--all", "everything", is_flag=True, help="Retired ones too.")
 @click.option("--namespace", default="", metavar="NS", help="Only those of one namespace.")
 @click.option("--state", type=click.Choice(STATES), help="Only those in one state.")
+@click.option("--label", default="", metavar="NAME[=VALUE]", help="Only those with a label.")
 @json_option
 @click.pass_obj
 def listed(
-    options: Options, everything: bool, namespace: str, state: str | None, as_json: bool
+    options: Options,
+    everything: bool,
+    namespace: str,
+    state: str | None,
+    label: str,
+    as_json: bool,
 ) -> None:
     """List environments, those that need attention first."""
+    chosen = {"namespace": namespace, "state": state or "", "label": label}
     with reading(options) as (catalog, _):
-        rows = _rows(catalog, namespace, state or "", retired=False)
-        rows += _rows(catalog, namespace, state or "", retired=True) if everything else []
+        rows = _rows(catalog, chosen, retired=False)
+        rows += _rows(catalog, chosen, retired=True) if everything else []
     if as_json:
         print_json(rows)
         return
@@ -150,14 +159,15 @@ def lock(options: Options, key: EnvKey, number: int | None) -> None:
         click.echo(file.read(), nl=False)
 
 
-def _rows(catalog: Catalog, namespace: str, state: str, *, retired: bool) -> list[EnvRow]:
+def _rows(catalog: Catalog, chosen: Mapping[str, str], *, retired: bool) -> list[EnvRow]:
     found: list[EnvRow] = []
     page = pages_there = 1
     while page <= pages_there:
         listing = environments.listing(
             catalog.database,
-            namespace=namespace,
-            state=state,
+            namespace=chosen["namespace"],
+            state=chosen["state"],
+            label=chosen["label"],
             retired=retired,
             page=page,
             size=AT_ONCE,
@@ -187,10 +197,12 @@ def _facts(page: EnvironmentPage, store: Store) -> tuple[tuple[str, str], ...]:
     return (
         ("environment", str(row.key)),
         ("description", row.description),
+        ("labels", ", ".join(f"{name}={value}" for name, value in row.labels)),
         ("git", row.git),
         ("env", f"{row.env}: {row.sentence}"),
         ("retired", when(row.retired_at) if row.retired_at else ""),
         ("asked for by", asked),
+        ("made of", ", ".join(page.layers)),
         ("commit", commit_text(said)),
         ("refused", str(row.invalid) if row.invalid else ""),
         ("failed", failure_line(failure, row.path) if failure else ""),
@@ -201,6 +213,20 @@ def _facts(page: EnvironmentPage, store: Store) -> tuple[tuple[str, str], ...]:
         ("size", size(made.size) if made else ""),
         ("kernels", ", ".join(k.name for k in made.kernels) if made else ""),
         ("archive", made.archive if made else ""),
+        *_wished(page),
+    )
+
+
+def _wished(page: EnvironmentPage) -> tuple[tuple[str, str], ...]:
+    """What an `envwatch.yml` asks for."""
+    wished = page.record.wishes
+    if wished is None:
+        return ()
+    kept = (("last", wished.keep_last), ("days", wished.keep_days))
+    return (
+        ("shown as", wished.kernel),
+        ("kept", ", ".join(f"{name} {n:g}" for name, n in kept if n is not None)),
+        ("updated", wished.update),
     )
 
 

@@ -42,9 +42,8 @@ def number(generation: int | None) -> str:
 
 def failure_line(failure: Failure, path: str) -> str:
     """`file:line:column: message (hint)`."""
-    return str(
-        Message(Level.ERROR, failure.message, path, failure.line, failure.column, hint=failure.hint)
-    )
+    place = (failure.path or path, failure.line, failure.column)
+    return str(Message(Level.ERROR, failure.message, *place, hint=failure.hint))
 
 
 def diff_lines(changes: PackageDiff) -> Iterator[str]:

@@ -194,6 +194,7 @@ def _layered(
         settings,
         retention=_over(settings.retention, layer.retention),
         pip=_over(settings.pip, layer.pip),
+        repo=_over(settings.repo, layer.repo_settings),
         limits=_over(settings.limits, builds, LIMITS),
         solve=_solve(settings.solve, layer, base),
         **_given(channels=channels.default),

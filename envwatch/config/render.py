@@ -129,6 +129,13 @@ def namespace_in_words(settings: NamespaceSettings) -> dict[str, Any]:
             "allow_sdist": pip.allow_sdist,
         },
         "update": settings.update or "off",
+        "repo_settings": {
+            "allow": list(settings.repo.allow),
+            "keep_last": settings.repo.keep_last or "",
+            "keep_days": _number(settings.repo.keep_days) or "",
+            "update_every": write_duration(settings.repo.update_every),
+            "platforms": settings.repo.platforms,
+        },
         "archives": settings.archives,
         "group": settings.group,
         "mode": write_mode(settings.mode),

@@ -179,6 +179,22 @@ class Pip(Section):
     )
 
 
+class RepoSettings(Section):
+    """What an `envwatch.yml` in a source may say, and how far it may go."""
+
+    allow: tuple[Annotated[str, _one_of(*words.REPO_WORDS)], ...] | None = _key(
+        "The keys that are listened to; what else it says is left out, with a warning"
+    )
+    keep_last: Annotated[int, _whole(1, 10_000)] | None = _key(
+        "How many generations it may keep at most. Not given: those of `retention`"
+    )
+    keep_days: Days | None = _key("How many days it may keep them at most. Not given: the same")
+    update_every: Annotated[float, _duration(60)] | None = _key(
+        "The shortest time between two updates that it may ask for"
+    )
+    platforms: Annotated[int, _whole(1, 20)] | None = _key("How many platforms it may name")
+
+
 class Web(Section):
     """The page and its API."""
 
@@ -235,6 +251,7 @@ class NamespaceWords(Section):
     update: Update | None = _key(
         "Newer packages without a commit: `latest` at each build, or a time as cron text in UTC"
     )
+    repo_settings: RepoSettings | None = _key("What an `envwatch.yml` in a source may say")
     archives: Annotated[str, _one_of("always", "on-demand")] | None = _key(
         "When the archive of a generation is made"
     )

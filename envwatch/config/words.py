@@ -10,12 +10,10 @@ import ipaddress
 import math
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from cronsim import CronSim, CronSimError
-
+from envwatch import cron
 from envwatch.redact import redact
 from envwatch.spec import valid_name
 from envwatch.yamltext import BOOLEANS, shown
@@ -37,12 +35,6 @@ SIZE = r"0|\d{1,19}(?:\.\d{1,3})? ?(?:B|kB|MB|GB|TB|KiB|MiB|GiB|TiB)"
 DAY = 86400.0
 WEEK = 7 * DAY
 TEN_YEARS = 3650 * DAY
-CRON_ALIASES = {
-    "@hourly": "0 * * * *",
-    "@daily": "0 0 * * *",
-    "@weekly": "0 0 * * 0",
-    "@monthly": "0 0 1 * *",
-}
 VIRTUAL_PACKAGE = r"__[a-z0-9_]{1,40}(?:=[\w.+!*-]{1,60}){0,2}"
 PLATFORMS = (
     "linux-64",
@@ -55,6 +47,17 @@ PLATFORMS = (
     "osx-arm64",
     "win-64",
     "win-arm64",
+)
+
+
+REPO_WORDS = (
+    "description",
+    "labels",
+    "kernel",
+    "platforms",
+    "virtual_packages",
+    "retention",
+    "update",
 )
 
 
@@ -183,24 +186,16 @@ def write_mode(mode: int) -> str:
     return f"{mode:04o}"
 
 
-def cron_fields(text: str) -> str:
-    """Cron text as the five fields that cronsim reads; it does not know `@daily`."""
-    return CRON_ALIASES.get(text.strip().lower(), text.strip())
+cron_fields = cron.fields
 
 
 def read_cron(text: str) -> str:
     """Cron text or nothing. Kept as written."""
-    if text.strip() in ("", "off", "never"):
+    if text.strip() in cron.OFF:
         return ""
-    hint = "write `@daily`, `@weekly` or five fields: `30 3 * * *` is 03:30 UTC each day"
-    try:
-        # cronsim calls itself for each comma: long text would overflow the stack
-        times = CronSim(cron_fields(text)[:100], datetime(2024, 1, 1, tzinfo=UTC))
-        next(times)
-    except CronSimError as e:
-        raise Wrong(f"{quoted(text)} is not a time in cron's words", hint) from e
-    except StopIteration:
-        raise Wrong(f"{quoted(text)} is a time that never comes", hint) from None
+    if problem := cron.problem(text):
+        hint = "write `@daily`, `@weekly` or five fields: `30 3 * * *` is 03:30 UTC each day"
+        raise Wrong(f"{quoted(text)} {problem}", hint)
     return text.strip()
 
 

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from fnmatch import fnmatchcase
 from functools import partial
 
 import sdnotify
@@ -198,7 +197,10 @@ class Daemon:
     def _look(self, name: str) -> bool:
         """Reconcile one source; did it fail?"""
         try:
-            self._parts.look(name, since=self._parts.dirty.since(name))
+            plan = self._parts.look(name, since=self._parts.dirty.since(name))
+            if plan is not None:
+                # a repository may have asked for other times
+                self._schedule.follow(self._parts.settings())
         except SourceError:
             return True
         except Exception:
@@ -287,10 +289,9 @@ def run_chore(parts: Parts, name: str) -> None:
     elif kind == "retry-stalled":
         chores.retry_stalled(parts.worker)
     elif kind == "update":
-        for env in parts.catalog.generations.environments():
-            # the branches of a source may make namespaces after a pattern
-            if fnmatchcase(env.key.namespace, namespace):
-                chores.ask_update(parts.worker, env)
+        chores.update_namespace(parts.worker, namespace)
+    elif kind == "update-one":
+        chores.update_environment(parts.worker, namespace)
 
 
 def run(

@@ -59,10 +59,10 @@ class Parts:
     looking: Turns
     teller: Teller
 
-    def look(self, name: str, *, force: bool = False, since: float | None = None) -> None:
+    def look(self, name: str, *, force: bool = False, since: float | None = None) -> Plan | None:
         """Reconcile one source; two looks at it at once would only get into each other's way."""
         with self.looking.of(name):
-            self.reconciler.look(name, force=force, since=since)
+            return self.reconciler.look(name, force=force, since=since)
 
     def plan(self, name: str) -> Plan:
         """What a look at one source would change."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,8 +12,10 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.base import BaseTrigger
 from cronsim import CronSim
 
+from envwatch import wishes
 from envwatch.catalog import Catalog
 from envwatch.config import cron_fields
+from envwatch.model import EnvKey, Wishes
 from envwatch.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -47,6 +50,7 @@ class Schedule:
             job_defaults={"coalesce": True, "misfire_grace_time": None, "max_instances": 1},
         )
         self._due: dict[str, str] = {}
+        self._lock = threading.RLock()
 
     def start(self, settings: Settings) -> None:
         self._scheduler.start()
@@ -55,10 +59,20 @@ class Schedule:
 
     def load(self, settings: Settings) -> None:
         """Take over the chores of these settings, and forget the clock of before."""
-        self._scheduler.remove_all_jobs()
-        self._due = chores(settings)
-        for name, cron in self._due.items():
-            self._scheduler.add_job(self._put, Cron(cron), args=(name,), id=name)
+        with self._lock:
+            self._scheduler.remove_all_jobs()
+            self._due = self._chores(settings)
+            for name, cron in self._due.items():
+                self._scheduler.add_job(self._put, Cron(cron), args=(name,), id=name)
+
+    def follow(self, settings: Settings) -> None:
+        """Take over what repositories ask for now; nothing happens where that is the same."""
+        with self._lock:
+            if self._chores(settings) != self._due:
+                self.load(settings)
+
+    def _chores(self, settings: Settings) -> dict[str, str]:
+        return chores(settings) | own_updates(settings, self._catalog.updates())
 
     def stop(self) -> None:
         self._scheduler.shutdown(wait=False)
@@ -77,6 +91,16 @@ class Schedule:
             elif next_after(cron, last) <= now:
                 logger.info("%s was due while no daemon ran: it runs now", name)
                 self._put(name)
+
+
+def own_updates(settings: Settings, asked: Iterable[tuple[EnvKey, Wishes]]) -> dict[str, str]:
+    """The environments that are updated at a time of their own, and that time."""
+    due = {}
+    for key, wished in asked:
+        when = wishes.update(settings.namespace(key.namespace), wished)
+        if when not in ("", "off"):
+            due[f"update-one:{key}"] = when
+    return due
 
 
 def chores(settings: Settings) -> dict[str, str]:

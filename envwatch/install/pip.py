@@ -9,7 +9,7 @@ import shutil
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 from urllib.parse import urlsplit
 
 from packaging.requirements import InvalidRequirement
@@ -46,6 +46,12 @@ logger = logging.getLogger(__name__)
 Report = Callable[[Progress], None]
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
+NOWHERE = Requirement("")
+
+
+class _Place(TypedDict):
+    line: int
+    path: str
 
 
 def resolve_pip(job: Job) -> tuple[LockedPackage, ...]:
@@ -105,10 +111,9 @@ def install_pip(packages: Sequence[LockedPackage], job: Job, report: Report) -> 
 def _site(job: Job) -> Site:
     site = python_site(job.folders.prefix)
     if site is None:
-        line = min((r.line for r in job.spec.pip), default=0)
-        raise PipError(
-            "the `pip:` section needs a Python", line=line, hint="add `python` to `dependencies:`"
-        )
+        first = min(job.spec.pip, key=lambda r: r.line, default=NOWHERE)
+        hint = "add `python` to `dependencies:`"
+        raise PipError("the `pip:` section needs a Python", hint=hint, **_at(first))
     return site
 
 
@@ -124,27 +129,27 @@ def _checked(requirement: Requirement, job: Job) -> str:
         reason = str(e).splitlines()[0]
         raise PipError(
             f"`{redact(text)}` is no requirement: {redact(reason)}",
-            line=requirement.line,
             column=requirement.column,
+            **_at(requirement),
         ) from e
     if "$" in text or "\n" in text:
-        raise PipError(f"`{redact(text)}` holds a variable or a line break", line=requirement.line)
+        raise PipError(f"`{redact(text)}` holds a variable or a line break", **_at(requirement))
     if parsed.url:
-        _check_url(parsed.url, job, text, requirement.line)
+        _check_url(parsed.url, job, text, requirement)
     return text
 
 
-def _check_url(url: str, job: Job, name: str, line: int = 0) -> None:
+def _check_url(url: str, job: Job, name: str, wanted: Requirement) -> None:
     parts, name = urlsplit(url), redact(name)
     if parts.scheme not in ("https", "http"):
-        raise PipError(f"`{name}` comes from `{parts.scheme}:`, not from the web", line=line)
+        raise PipError(f"`{name}` comes from `{parts.scheme}:`, not from the web", **_at(wanted))
     if has_credentials(url):
-        raise PipError(f"the address of `{name}` carries a secret: {redact(url)}", line=line)
+        raise PipError(f"the address of `{name}` carries a secret: {redact(url)}", **_at(wanted))
     allowed = job.pip.allowed_hosts
     if allowed and (parts.hostname or "") not in allowed:
         raise PipError(
             f"`{name}` comes from `{parts.hostname}`, which is not allowed",
-            line=line,
+            **_at(wanted),
             hint=f"allowed are: {', '.join(allowed)}",
         )
 
@@ -158,8 +163,8 @@ def _locked(item: Mapping[str, Any], site: Site, job: Job, folder: Path) -> Lock
     if chosen is None:
         raise PipError(
             f"`{name}` {version} has no wheel for this Python",
-            line=_line(name, job),
             hint="ask the operator for `pip.allow_sdist`, or take another version",
+            **_at(_wanted(name, job)),
         )
     # an index that is a folder of this machine is named by paths
     url = chosen.get("url") or (folder / chosen["path"]).resolve().as_uri()
@@ -177,35 +182,40 @@ def _locked(item: Mapping[str, Any], site: Site, job: Job, folder: Path) -> Lock
     return package
 
 
-def _line(name: str, job: Job) -> int:
+def _wanted(name: str, job: Job) -> Requirement:
+    """The entry of the file that asks for a package, if it is one of them."""
     wanted = canonicalize_name(name)
     for requirement in job.spec.pip:
         match = re.match(r"[A-Za-z0-9][A-Za-z0-9._-]*", requirement.text)
         if match and canonicalize_name(match[0]) == wanted:
-            return requirement.line
-    return 0
+            return requirement
+    return NOWHERE
+
+
+def _at(requirement: Requirement) -> _Place:
+    return {"line": requirement.line, "path": requirement.path}
 
 
 def _check_locked(package: LockedPackage, there: Sequence[Installed], job: Job) -> None:
     """What holds for a lock that we made holds for one that lay beside the file as well."""
-    line = _line(package.name, job)
+    wanted = _wanted(package.name, job)
     local = urlsplit(package.url).scheme == "file"
     if not local or not job.pip.index.startswith("file:"):
-        _check_url(package.url, job, package.name, line)
+        _check_url(package.url, job, package.name, wanted)
     if not SHA256.fullmatch(package.sha256):
-        raise PipError(f"`{package.name}` has no sha256", line=line)
+        raise PipError(f"`{package.name}` has no sha256", **_at(wanted))
     if not package.url.endswith(".whl") and not job.pip.allow_sdist:
         raise PipError(
             f"`{package.name}` is published only as source",
-            line=line,
             hint="ask the operator for `pip.allow_sdist`",
+            **_at(wanted),
         )
     name = canonicalize_name(package.name)
     if any(name == item.name for item in there):
         raise PipError(
             f"`{package.name}` is already there as a conda package",
-            line=line,
             hint="take it out of `pip:`, or out of `dependencies:`",
+            **_at(wanted),
         )
 
 

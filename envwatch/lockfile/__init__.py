@@ -11,6 +11,7 @@ from envwatch.lockfile.lists import (
     pinned,
 )
 from envwatch.lockfile.reading import read
+from envwatch.lockfile.staleness import stale
 from envwatch.lockfile.writing import render, write
 
 __all__ = [
@@ -24,5 +25,6 @@ __all__ = [
     "pinned",
     "read",
     "render",
+    "stale",
     "write",
 ]

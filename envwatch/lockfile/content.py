@@ -1,7 +1,7 @@
 """The content hash: what conda-lock remembers of the environment file that it locked.
 
-It covers channels, dependencies and conda-lock's default virtual packages, each platform apart;
-not the name, comments, variables or the order of dependencies.
+It covers channels, dependencies and virtual packages (conda-lock's own, or those of a file), each
+platform apart; not the name, comments, variables or the order of dependencies.
 """
 
 from __future__ import annotations
@@ -22,33 +22,41 @@ from envwatch.lockfile.library import (
     compute_content_hashes,
     default_virtual_package_repodata,
     make_lock_spec,
+    virtual_package_repo_from_specification,
 )
 from envwatch.lockfile.reading import read_head
+from envwatch.model import Composition
 
 # Without a table of names of its own, conda-lock downloads one for every file with `pip:`.
 NAMES = Path(__file__).with_name("no-names.json")
+PLAIN = Composition()
 UNREADABLE = (AttributeError, KeyError, TypeError, ValueError, RuntimeError, yaml.YAMLError)
 
 
-def content_hashes(text: str, platforms: Sequence[str]) -> dict[str, str]:
-    """By platform, as `conda-lock lock -f environment.yml -p …` writes them."""
-    spec = _lock_spec(text, platforms)
-    return dict(compute_content_hashes(spec, _default_virtual_packages()))
+def content_hashes(
+    text: str, platforms: Sequence[str], composition: Composition = PLAIN
+) -> dict[str, str]:
+    """By platform, as `conda-lock lock -f environment.yml -p …` writes them, with one `-f` for
+    each layer."""
+    spec = _lock_spec(_texts(text, composition), platforms)
+    return dict(compute_content_hashes(spec, _virtual_packages(composition)))
 
 
-def matches(lock_text: str, environment_text: str, platform: str) -> bool:
-    """Was this lock made of this environment file, for this platform?
+def matches(
+    lock_text: str, environment_text: str, platform: str, composition: Composition = PLAIN
+) -> bool:
+    """Was this lock made of this environment file, or of these layers, for this platform?
 
     A lock made with `--without-cuda` is recognised as well: the file is the same.
     """
     stored = read_head(lock_text).hashes.get(platform)
     if stored is None:
         return False
-    spec = _lock_spec(environment_text, [platform])
+    spec = _lock_spec(_texts(environment_text, composition), [platform])
     kinds: tuple[Literal["default", ""], ...] = ("default", "")
     return any(
-        stored in backwards_compatible_content_hashes(spec, _default_virtual_packages(k), platform)
-        for k in kinds
+        stored in backwards_compatible_content_hashes(spec, repodata, platform)
+        for repodata in (_virtual_packages(composition, kind) for kind in kinds)
     )
 
 
@@ -59,17 +67,40 @@ def assumed_virtual_packages(platform: str) -> tuple[tuple[str, str, str], ...]:
     return tuple((e["name"], e["version"], e["build"]) for e in entries)
 
 
-def _lock_spec(text: str, platforms: Sequence[str]) -> LockSpecification:
+def _texts(text: str, composition: Composition) -> tuple[str, ...]:
+    """The files as `conda-lock lock` is told them, in this order."""
+    return tuple(layer.text for layer in composition.layers) or (text,)
+
+
+def _lock_spec(texts: Sequence[str], platforms: Sequence[str]) -> LockSpecification:
     with tempfile.TemporaryDirectory(prefix="environment-") as folder:
-        file = Path(folder, "environment.yml")
-        file.write_text(text)
+        files = [Path(folder, f"{n}.yml") for n in range(len(texts))]
+        for file, text in zip(files, texts, strict=True):
+            file.write_text(text)
         try:
             return make_lock_spec(
-                src_files=[file], platform_overrides=list(platforms), mapping_url=str(NAMES)
+                src_files=files, platform_overrides=list(platforms), mapping_url=str(NAMES)
             )
         except UNREADABLE as e:
             reason = str(e).splitlines()[0] if str(e) else type(e).__name__
             raise LockError(f"conda-lock cannot read this environment file: {reason}") from e
+
+
+def _virtual_packages(
+    composition: Composition, cuda: Literal["default", ""] = "default"
+) -> FakeRepoData:
+    """Those of the file that lies beside, which conda-lock reads by itself; else the default."""
+    if not composition.virtual_text:
+        return _default_virtual_packages(cuda)
+    with tempfile.TemporaryDirectory(prefix="virtual-") as folder:
+        file = Path(folder, "virtual-packages.yml")
+        file.write_text(composition.virtual_text)
+        try:
+            packages = virtual_package_repo_from_specification(file)
+        except UNREADABLE as e:
+            raise LockError("conda-lock cannot read the file of virtual packages") from e
+    shutil.rmtree(packages.base_path, ignore_errors=True)
+    return packages
 
 
 def _default_virtual_packages(cuda: Literal["default", ""] = "default") -> FakeRepoData:

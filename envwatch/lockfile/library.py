@@ -19,7 +19,11 @@ with warnings.catch_warnings():
     )
     from conda_lock.models.lock_spec import LockSpecification
     from conda_lock.src_parser import make_lock_spec
-    from conda_lock.virtual_package import FakeRepoData, default_virtual_package_repodata
+    from conda_lock.virtual_package import (
+        FakeRepoData,
+        default_virtual_package_repodata,
+        virtual_package_repo_from_specification,
+    )
 
 __all__ = [
     "FakeRepoData",
@@ -32,5 +36,6 @@ __all__ = [
     "compute_content_hashes",
     "default_virtual_package_repodata",
     "make_lock_spec",
+    "virtual_package_repo_from_specification",
     "write_conda_lock_file",
 ]

@@ -51,6 +51,7 @@ class Head:
     platforms: tuple[str, ...]
     pip_platforms: tuple[str, ...]
     noarch_python: frozenset[str]
+    sources: tuple[str, ...] = ()
 
 
 def read(text: str) -> Lock:
@@ -88,6 +89,7 @@ def read_head(text: str) -> Head:
         platforms=tuple(_texts(metadata, "platforms")),
         pip_platforms=tuple(custom.get(PIP_PLATFORMS, "").split()),
         noarch_python=frozenset(custom.get(NOARCH_PYTHON, "").split()),
+        sources=tuple(_texts(metadata, "sources")),
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from envwatch.errors import LockError
-from envwatch.lockfile.content import content_hashes
+from envwatch.lockfile.content import PLAIN, content_hashes
 from envwatch.lockfile.library import (
     HashModel,
     LockedDependency,
@@ -21,7 +21,7 @@ from envwatch.lockfile.library import (
     write_conda_lock_file,
 )
 from envwatch.lockfile.reading import NOARCH_PYTHON, PIP_PLATFORMS
-from envwatch.model import Lock, LockedPackage, Manager, Spec
+from envwatch.model import Composition, Lock, LockedPackage, Manager, Spec
 
 logger = logging.getLogger(__name__)
 
@@ -29,18 +29,30 @@ SOURCE = "environment.yml"
 NO_PACKAGES = "package: []\n"
 
 
-def write(lock: Lock, spec: Spec, *, text: str, path: Path) -> None:
-    """The lock as a file, whole or not at all. `text` is the environment file as committed."""
+def write(
+    lock: Lock, spec: Spec, *, text: str, path: Path, composition: Composition = PLAIN
+) -> None:
+    """The lock as a file, whole or not at all. `text` is the environment file as committed,
+    unless there are layers."""
     beside = path.with_name(f".{path.name}.new")
-    beside.write_text(render(lock, spec, text=text, name=path.name))
+    beside.write_text(render(lock, spec, text=text, name=path.name, composition=composition))
     beside.replace(path)
 
 
-def render(lock: Lock, spec: Spec, *, text: str, name: str = "conda-lock.yml") -> str:
+def render(
+    lock: Lock,
+    spec: Spec,
+    *,
+    text: str,
+    name: str = "conda-lock.yml",
+    composition: Composition = PLAIN,
+) -> str:
     """The text of the lock. The library writes what stands above the packages and decides their
     order and fields; libyaml puts them into text, in a seventh of PyYAML's time, byte for byte
     the same."""
-    content = Lockfile(package=[_entry(p) for p in lock.packages], metadata=_meta(lock, spec, text))
+    content = Lockfile(
+        package=[_entry(p) for p in lock.packages], metadata=_meta(lock, spec, text, composition)
+    )
     content.alphasort_inplace()
     content.filter_virtual_packages_inplace()
     head = _head(content.metadata, name)
@@ -64,20 +76,20 @@ def _head(metadata: LockMeta, name: str) -> str:
         return path.read_text()
 
 
-def _meta(lock: Lock, spec: Spec, text: str) -> LockMeta:
+def _meta(lock: Lock, spec: Spec, text: str, composition: Composition) -> LockMeta:
     known = _beyond_the_format(lock)
     return LockMeta(
-        content_hash=_hashes(lock, text),
+        content_hash=_hashes(lock, text, composition),
         channels=[_as_written(url, spec) for url in lock.channels],
         platforms=list(lock.platforms),
-        sources=[SOURCE],
+        sources=[layer.path for layer in composition.layers] or [SOURCE],
         **({"custom_metadata": known} if known else {}),
     )
 
 
-def _hashes(lock: Lock, text: str) -> dict[str, str]:
+def _hashes(lock: Lock, text: str, composition: Composition) -> dict[str, str]:
     try:
-        return content_hashes(text, lock.platforms)
+        return content_hashes(text, lock.platforms, composition)
     except LockError as e:
         logger.warning("the conda-lock program will not know this lock again: %s", e.message)
         plain = hashlib.sha256(text.encode()).hexdigest()

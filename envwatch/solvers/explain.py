@@ -10,6 +10,7 @@ from rattler import MatchSpec, RepoDataRecord
 from rattler.exceptions import GatewayError
 
 from envwatch.errors import SolveError
+from envwatch.model import Requirement
 from envwatch.redact import redact
 from envwatch.solvers.index import Index
 from envwatch.solvers.request import Request
@@ -143,7 +144,7 @@ def _shown(line: str, wanted: Sequence[Wanted]) -> str:
     """A line of the tree; a dependency of the file with its line number."""
     root = _root(line, wanted)
     if root and root.requirement.line:
-        line = line.replace(root.name, f"{root.name} (line {root.requirement.line})", 1)
+        line = line.replace(root.name, f"{root.name} ({_place(root.requirement)})", 1)
     line = line.replace(" * ", " ")
     return line if len(line) <= MAX_WIDTH else line[: MAX_WIDTH - 1] + "…"
 
@@ -175,8 +176,14 @@ def _at(wanted: Wanted, problem: str, hint: str) -> SolveError:
 
 def _error(problem: str, hint: str, root: Sequence[Wanted]) -> SolveError:
     place = root[0].requirement if root else None
-    line, column = (place.line, place.column) if place else (0, 0)
-    return SolveError(problem, hint=hint, line=line, column=column)
+    line, column, path = (place.line, place.column, place.path) if place else (0, 0, "")
+    return SolveError(problem, hint=hint, line=line, column=column, path=path)
+
+
+def _place(requirement: Requirement) -> str:
+    """`line 4`, or `base.yml:4` where the spec is made of several files."""
+    line = requirement.line
+    return f"{requirement.path}:{line}" if requirement.path else f"line {line}"
 
 
 def _listed(channels: Iterable[str]) -> str:

@@ -24,12 +24,13 @@ class Virtual:
 
 def virtual_packages(request: Request, platform: str) -> tuple[Virtual, ...]:
     """This machine's for its own platform, conda-lock's assumptions for the others; over these
-    go the overrides of the config, and over all the `CONDA_OVERRIDE_…` variables of the spec.
+    go the overrides of the config, then those of an `envwatch.yml`, and over all the
+    `CONDA_OVERRIDE_…` variables of the spec.
 
     An override without a version takes the virtual package away.
     """
     known = {v.name: v for v in _given(platform)}
-    for name, text in (*_configured(request), *specs.virtual_overrides(request.spec)):
+    for name, text in (*_configured(request), *specs.virtual_overrides(request.spec, platform)):
         known.pop(name, None)
         if text:
             known[name] = _override(name, text)

@@ -54,7 +54,7 @@ def wanted_pip(request: Request, platform: str) -> Wanted | None:
     pip = specs.pip_on(request.spec, platform)
     if not pip or any(w.name == "pip" for w in wanted_on(request, platform)):
         return None
-    return Wanted(Requirement("pip", pip[0].line, pip[0].column), "pip", "pip")
+    return Wanted(Requirement("pip", pip[0].line, pip[0].column, path=pip[0].path), "pip", "pip")
 
 
 def channels_of(request: Request) -> tuple[str, ...]:
@@ -114,4 +114,5 @@ def _channel(request: Request, requirement: Requirement, named: str) -> str:
 
 
 def _refused(requirement: Requirement, problem: str) -> SolveError:
-    return SolveError(problem, line=requirement.line, column=requirement.column)
+    line, column = requirement.line, requirement.column
+    return SolveError(problem, line=line, column=column, path=requirement.path)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from envwatch.errors import SourceError
 from envwatch.model import Level, Message, SourceFile
+from envwatch.repowords import is_repo_file
 from envwatch.settings import SourceSettings
 from envwatch.sources.globs import Globs, compile_globs
 
@@ -28,6 +29,10 @@ class Selection:
     mark: str
 
     def takes(self, path: str) -> bool:
+        """Each file that a pattern takes, and each `envwatch.yml` in a folder that one reaches."""
+        if is_repo_file(path) and not self.globs.excludes(path):
+            folder = _folder(path)
+            return not folder or self.globs.enters(folder)
         return path.endswith(_SUFFIXES) and self.globs.takes(path)
 
     def choose(self, paths: Iterable[str]) -> set[str]:

@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Connection, and_, case, exists, func, or_,
 
 from envwatch.catalog import rows, schema
 from envwatch.catalog.database import Database
+from envwatch.catalog.labels import carries
 from envwatch.catalog.records import BuildRecord, EnvironmentRecord, GenerationRecord
 from envwatch.catalog.schema import SourceState
 from envwatch.model import RUNNING, BuildState, EnvKey, EnvState, GitState
@@ -52,18 +53,20 @@ needs_attention: ColumnElement[bool] = or_(
 )
 
 
-def listing(
+def listing(  # noqa: PLR0913  # each filter of the page is one
     database: Database,
     *,
     namespace: str = "",
     search: str = "",
     state: str = "",
+    label: str = "",
     retired: bool = False,
     page: int = 1,
     size: int = 50,
 ) -> Listing:
     """One page of environments, those that need attention first, then the newest change."""
     where = _where(namespace, search, retired=retired)
+    where += [carries(label)] if label else []
     filtered = [*where, *_state_filter(state)]
     with database.read() as c:
         counts = _counts(c, where)
@@ -292,6 +295,7 @@ def _env_row(
         history=history,
         retired_at=env.retired_at,
         damaged=current.damaged if current else "",
+        labels=env.wishes.labels if env.wishes else (),
     )
 
 

@@ -80,6 +80,8 @@ def environment(catalog: Catalog, key: EnvKey, *, page: int = 1) -> EnvironmentP
         points=points,
         page=page,
         pages=pages,
+        layers=_layers(spec),
+        virtual_packages=_virtual_packages(spec),
     )
 
 
@@ -113,6 +115,7 @@ def build(catalog: Catalog, build_id: int) -> BuildPage:
         previous=previous.number if previous else None,
         place=place,
         seconds=seconds(record),
+        layers=_layers(spec),
     )
 
 
@@ -187,6 +190,15 @@ def _require(row: EnvRow | None, key: EnvKey) -> EnvRow:
 
 def _spec(c: Connection, spec_id: int) -> SpecRecord:
     return rows.spec(c.execute(select(schema.spec).where(schema.spec.c.id == spec_id)).one())
+
+
+def _layers(spec: SpecRecord) -> tuple[str, ...]:
+    return tuple(layer.path for layer in spec.composition.layers) if spec.composition else ()
+
+
+def _virtual_packages(spec: SpecRecord) -> tuple[str, ...]:
+    said = spec.composition.virtual_packages if spec.composition else ()
+    return tuple(" ".join((v.text, *(f"({p})" for p in v.platforms))) for v in said)
 
 
 def _builds(c: Connection, environment_id: int, page: int) -> tuple[BuildRow, ...]:

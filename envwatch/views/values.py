@@ -78,6 +78,7 @@ class EnvRow:
     retired_at: datetime | None
     damaged: str = ""
     commit: Commit | None = None
+    labels: tuple[tuple[str, str], ...] = ()
 
     @property
     def attention(self) -> bool:
@@ -172,7 +173,10 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class EnvironmentPage:
-    """One environment; `generations` are those of `builds` and the current one."""
+    """One environment; `generations` are those of `builds` and the current one.
+
+    `layers` are the files that its spec is merged from, where they are more than one.
+    """
 
     row: EnvRow
     record: EnvironmentRecord
@@ -188,6 +192,8 @@ class EnvironmentPage:
     points: tuple[Point, ...]
     page: int
     pages: int
+    layers: tuple[str, ...] = ()
+    virtual_packages: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +212,7 @@ class BuildPage:
     previous: int | None
     place: int
     seconds: float | None
+    layers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,6 +66,7 @@ def _listing(form: str, namespace: str) -> Response:
             namespace=namespace,
             search=word("q"),
             state=word("state"),
+            label=word("label"),
             retired=word("retired") == "yes",
             page=number(),
         )

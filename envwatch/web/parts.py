@@ -10,7 +10,7 @@ from flask import request, url_for
 
 from envwatch.artifacts import ARCHIVES, file_name, recipes
 from envwatch.catalog.records import ArtifactRecord, GenerationRecord
-from envwatch.model import ArchiveState, ArtifactKind, EnvKey, Manager, Package
+from envwatch.model import ArchiveState, ArtifactKind, EnvKey, Manager, Package, Wishes
 from envwatch.views import environments, notifiers
 from envwatch.views.values import BuildPage, EnvironmentPage, SourcePage
 from envwatch.web import logfile
@@ -58,7 +58,7 @@ def of_listing(namespace: str) -> dict[str, Any]:
         "namespace": namespace,
         "settings": context.settings.namespace(namespace) if namespace else None,
         "envs": context.settings.root / "envs" / namespace,
-        "query": {k: word(k) or None for k in ("q", "state", "retired")},
+        "query": {k: word(k) or None for k in ("q", "state", "label", "retired")},
     }
 
 
@@ -71,6 +71,7 @@ def of_environment(it: EnvironmentPage) -> dict[str, Any]:
         "found": found,
         "charts": charts(it.points),
         "fault_line": _fault_line(it),
+        "asked": _asked(it),
         "downloads": downloads(it.generation, it.artifacts),
         "recipes": _recipes(it.generation, it.artifacts, it.packages),
         "badge": absolute(url_for("feeds.badge", namespace=key.namespace, name=key.name)),
@@ -84,11 +85,26 @@ def of_source(it: SourcePage) -> dict[str, Any]:
     return {"hook": hook, **of_told(it)}
 
 
+def _asked(it: EnvironmentPage) -> tuple[str, ...]:
+    """What its `envwatch.yml` asks for, in words."""
+    wished = it.record.wishes or Wishes()
+    kept = [f"{wished.keep_last} generations" if wished.keep_last is not None else ""]
+    kept.append(f"{wished.keep_days:g} days" if wished.keep_days is not None else "")
+    retention = " and ".join(k for k in kept if k)
+    updates = "no updates" if wished.update == "off" else f"updates {wished.update}"
+    return (
+        *((f"to be kept {retention}",) if retention else ()),
+        *((updates,) if wished.update else ()),
+        *(f"the solver to believe in {v}" for v in it.virtual_packages),
+    )
+
+
 def _fault_line(it: EnvironmentPage) -> int:
     """The line of the text shown at which the newest build failed; its text may be an older one."""
     newest = next((b.build for b in it.builds if b.build.id == it.row.build_id), None)
     same = newest is not None and newest.spec_id == it.record.spec_id
-    return it.row.failure.line if it.row.failure and same else 0
+    own = it.row.failure is not None and it.row.failure.path in ("", it.row.path)
+    return it.row.failure.line if it.row.failure and same and own and not it.layers else 0
 
 
 def of_build(it: BuildPage) -> dict[str, Any]:

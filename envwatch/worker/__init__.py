@@ -144,6 +144,7 @@ def _failed(build_id: int, error: Exception) -> Result:
         message=error.message if isinstance(error, EnvwatchError) else f"{error}",
         hint=error.hint if isinstance(error, EnvwatchError) else "",
         line=line,
+        path=error.path if isinstance(error, (BuildError, SpecError)) else "",
     )
     return Result(build_id, failure=failure)
 

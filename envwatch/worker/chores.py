@@ -7,12 +7,12 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from fnmatch import fnmatchcase
 from pathlib import Path
 
-from envwatch import artifacts, retention, spec
+from envwatch import artifacts, retention, wishes
 from envwatch.catalog.records import EnvironmentRecord, GenerationRecord
 from envwatch.catalog.schema import Mode, Reason
-from envwatch.errors import EnvwatchError
 from envwatch.executors import Ending, Outcome
 from envwatch.model import (
     ArchiveState,
@@ -28,6 +28,7 @@ from envwatch.model import (
 from envwatch.retention import GenerationFacts
 from envwatch.settings import host_platform
 from envwatch.worker import Worker
+from envwatch.worker.jobs import parse
 
 logger = logging.getLogger(__name__)
 
@@ -86,9 +87,7 @@ def _keep_archives(worker: Worker, generation: GenerationRecord, made: Path) -> 
 def _side_job(worker: Worker, generation: GenerationRecord, kind: JobKind) -> Job:
     """A job on a finished prefix: its record and log lie apart from those of its build."""
     text = worker.catalog.builds.spec(generation.spec_id)
-    parsed = spec.parse(text.text.encode(), path="environment.yml")
-    if parsed is None:
-        raise EnvwatchError(f"{generation.key} #{generation.number}: its file cannot be read")
+    parsed = parse(text, "environment.yml")
     name = f"{kind}-{generation.build_id}"
     tmp = worker.store.root / "tmp" / name
     folders = worker.store.folders(generation.build_id, "", generation.key.namespace)
@@ -180,7 +179,8 @@ def _judge(worker: Worker, env: EnvironmentRecord, going: list[GenerationRecord]
     kept = [g for g in worker.catalog.generations.of(env.id) if g.pruned_at is None]
     if not kept:
         return []
-    policy = worker.settings().namespace(env.key.namespace).retention
+    namespace = worker.settings().namespace(env.key.namespace)
+    policy = wishes.retention(namespace.retention, env.wishes, namespace)
     facts = [_facts(env, g) for g in kept]
     used = frozenset(str(p) for p in worker.store.in_use({g.prefix for g in kept}))
     now = datetime.now(UTC)
@@ -251,6 +251,23 @@ def _drop_unlinked_files(folder: Path) -> None:
 def ask_update(worker: Worker, env: EnvironmentRecord) -> int:
     """Queue a fresh solve that prefers nothing of before."""
     return worker.catalog.builds.enqueue(env, Mode.UPDATE, Reason.UPDATE, by="schedule").id
+
+
+def update_namespace(worker: Worker, name: str) -> None:
+    """Update the environments of a namespace that have no time of their own."""
+    for env in worker.catalog.generations.environments():
+        namespace = worker.settings().namespace(env.key.namespace)
+        # the branches of a source may make namespaces after a pattern
+        mine = fnmatchcase(env.key.namespace, name)
+        if mine and not wishes.update(namespace, env.wishes):
+            ask_update(worker, env)
+
+
+def update_environment(worker: Worker, key: str) -> None:
+    """Update one environment, at the time that its repository asks for."""
+    for env in worker.catalog.generations.environments():
+        if str(env.key) == key:
+            ask_update(worker, env)
 
 
 def retry_stalled(worker: Worker) -> int:

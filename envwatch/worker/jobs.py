@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from envwatch import plan, policy, spec
+from envwatch import layers, plan, policy
 from envwatch.catalog import Catalog
-from envwatch.catalog.records import BuildRecord, GenerationRecord
+from envwatch.catalog.records import BuildRecord, GenerationRecord, SpecRecord
 from envwatch.catalog.schema import Mode, Reason
 from envwatch.errors import NoSpace, SpecError
-from envwatch.model import ArtifactKind, EnvKey, Job, JobKind, Spec
+from envwatch.model import ArtifactKind, Composition, EnvKey, Job, JobKind, Spec
 from envwatch.settings import InstallOptions, NamespaceSettings, Settings, host_platform
 from envwatch.store import Store
 from envwatch.units import size
@@ -38,7 +38,8 @@ def make_job(build: BuildRecord, catalog: Catalog, store: Store, settings: Setti
     """Everything that the child needs to know. Raises SpecError where the rules changed since."""
     text = catalog.builds.spec(build.spec_id)
     namespace = settings.namespace(build.key.namespace)
-    parsed = _parse(text.text, build.path)
+    composition = text.composition or Composition()
+    parsed = parse(text, build.path)
     rules = plan.Rules(namespace, settings.network, (host_platform(),))
     lock, previous = _locks(build, text.lock_text, catalog, store)
     return Job(
@@ -65,11 +66,13 @@ def make_job(build: BuildRecord, catalog: Catalog, store: Store, settings: Setti
             alias=settings.network.alias,
         ),
         memory=namespace.limits.memory,
+        composition=composition,
     )
 
 
-def _parse(text: str, path: str) -> Spec:
-    parsed = spec.parse(text.encode(), path=path)
+def parse(text: SpecRecord, path: str) -> Spec:
+    """The spec as it was committed, of one file or of several. Raises SpecError."""
+    parsed = layers.read(text.text, path, text.composition or Composition())
     if parsed is None:
         raise SpecError("it is not an environment any more", path=path)
     return parsed

@@ -160,6 +160,7 @@ def _job(ask: Ask, previous: str, settings: Settings, folders: Folders) -> Job:
         previous_lock_text=previous,
         allowed_channels=_allowed(namespace, settings),
         memory=namespace.limits.memory,
+        composition=ask.composition,
     )
 
 

@@ -113,6 +113,7 @@ class Publisher:
                 current.prefix,
                 link=self.store.link(env.key),
                 url=page_url(self.settings(), env.key),
+                shown=env.wishes.kernel if env.wishes else "",
             )
 
     def _artifacts(self, generation: GenerationRecord) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from envwatch.catalog.records import BuildRecord, GenerationRecord, SpecRecord
-from envwatch.model import ArtifactKind, BuildState, Commit, Result
+from envwatch.model import ArtifactKind, BuildState, Commit, Composition, Result
 from envwatch.store import Store, write_durably
 
 RESULT = TypeAdapter(Result)
@@ -24,6 +24,7 @@ ORIGIN_FILE = "origin.json"
 LOCK = "lock"
 PUBLISHED_FILE = "generation.json"
 ENDING_FILE = "ending.json"
+COMPOSITION_FILE = "composition.json"
 BESIDE = "committed.conda-lock.yml"
 MADE = (
     ArtifactKind.PINNED,
@@ -50,6 +51,7 @@ class Ended:
     result: Result | None
 
 
+COMPOSITION = TypeAdapter(Composition)
 ORIGIN = TypeAdapter(Origin)
 PUBLISHED = TypeAdapter(GenerationRecord)
 ENDED = TypeAdapter(Ended)
@@ -63,6 +65,8 @@ def keep_origin(store: Store, build: BuildRecord, text: SpecRecord, commit: Comm
     (folder / ArtifactKind.SPEC).write_text(text.text)
     if text.lock_text:
         (folder / BESIDE).write_text(text.lock_text)
+    if text.composition is not None:
+        write_durably(folder / COMPOSITION_FILE, COMPOSITION.dump_json(text.composition))
     write_durably(folder / ORIGIN_FILE, ORIGIN.dump_json(Origin(build, commit)))
 
 

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from envwatch import artifacts, spec
+from envwatch import artifacts, layers
 from envwatch.catalog import Catalog
 from envwatch.catalog.records import (
     BuildRecord,
@@ -30,6 +30,7 @@ from envwatch.model import (
     ArchiveState,
     ArtifactKind,
     BuildState,
+    Composition,
     EnvKey,
     Failure,
     FailureKind,
@@ -92,6 +93,7 @@ def _read(store: Store, folder: Path, problems: list[str]) -> Remembered | None:
         text = (folder / ArtifactKind.SPEC).read_text()
         published = _optional(folder / records.PUBLISHED_FILE, records.PUBLISHED)
         ended = _optional(folder / records.ENDING_FILE, records.ENDED)
+        composition = _optional(folder / records.COMPOSITION_FILE, records.COMPOSITION)
     except (OSError, ValueError) as e:
         reason = "it cannot be understood" if isinstance(e, ValidationError) else e
         problems.append(f"{folder}: this record is left out: {reason}")
@@ -100,7 +102,7 @@ def _read(store: Store, folder: Path, problems: list[str]) -> Remembered | None:
     result = records.result(store, build.id)
     return Remembered(
         build=_build(build, result, published, ended),
-        spec=_spec(build, text, folder / records.BESIDE),
+        spec=_spec(build, text, folder / records.BESIDE, composition),
         generation=published,
         commit=origin.commit,
         packages=result.packages if result else (),
@@ -111,21 +113,24 @@ def _optional(path: Path, adapter: TypeAdapter[T]) -> T | None:
     return adapter.validate_json(path.read_bytes()) if path.exists() else None
 
 
-def _spec(origin: BuildRecord, text: str, beside: Path) -> SpecRecord:
+def _spec(
+    origin: BuildRecord, text: str, beside: Path, composition: Composition | None
+) -> SpecRecord:
     lock_text = beside.read_text() if beside.exists() else ""
-    parsed = _parsed(text, origin.path)
+    parsed = _parsed(text, origin.path, composition)
     return SpecRecord(
         id=origin.spec_id,
-        digest=spec_digest(text, lock_text),
+        digest=spec_digest(text, lock_text, composition),
         text=text,
         lock_text=lock_text,
         messages=parsed.messages if parsed else (),
+        composition=composition,
     )
 
 
-def _parsed(text: str, path: str) -> Spec | None:
+def _parsed(text: str, path: str, composition: Composition | None) -> Spec | None:
     try:
-        return spec.parse(text.encode(), path=path)
+        return layers.read(text, path, composition or Composition())
     except SpecError:
         return None  # the rules changed since
 
@@ -187,7 +192,7 @@ def _environment(
     kept = [g for r in found if (g := r.generation) is not None and _is_whole(g)]
     current, held = _current(kept, store.pointed(key))
     published = any(r.generation for r in found)
-    parsed = _parsed(last.spec.text, last.build.path)
+    parsed = _parsed(last.spec.text, last.build.path, last.spec.composition)
     env = EnvironmentRecord(
         id=last.build.environment_id,
         key=key,

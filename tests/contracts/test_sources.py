@@ -206,3 +206,20 @@ def test_a_source_that_is_away_can_be_tried_again(place: Folder) -> None:
 
 def test_what_is_watched_is_on_this_machine(place: Folder) -> None:
     assert all(str(path).startswith(str(place.top)) for path in place.open().watch_paths())
+
+
+def test_envwatch_yml_is_read_in_every_folder_that_a_pattern_reaches(place: Folder) -> None:
+    names = ("envwatch.yml", "envs/envwatch.yaml", "other/envwatch.yml", "envs/old/envwatch.yml")
+    place.put({"envs/a.yml": SPEC, "envs/conda-lock.yml": "x", **dict.fromkeys(names, "{}")})
+    found = sorted(paths(place.open(include=("envs/*.yml",)).snapshot()))
+    assert found == ["envs/a.yml", "envs/conda-lock.yml", "envs/envwatch.yaml", "envwatch.yml"]
+    rest = paths(place.open(include=("envs/*.yml",), exclude=("**/envwatch.*",)).snapshot())
+    assert rest == ["envs/a.yml", "envs/conda-lock.yml"]
+
+
+def test_a_change_of_envwatch_yml_is_noticed(place: Folder) -> None:
+    place.put({"envs/a.yml": SPEC, "envwatch.yml": "{}"})
+    source = place.open(include=("envs/*.yml",))
+    before = source.fingerprint()
+    place.put({"envwatch.yml": "layers: []"})
+    assert source.fingerprint() != before
