@@ -72,6 +72,7 @@ class InstallOptions:
 class SourceKind(StrEnum):
     DIRECTORY = "directory"
     GIT = "git"
+    MANAGED = "managed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,7 @@ class SourceSettings:
     """One source. `url` is for git, `directory` for directories; globs are relative to its top.
 
     `interval` is the time between two looks: a rescan of a directory, a poll of a repository.
+    For a managed source `url` is the path of its repository; `edits` is `refuse` or `branch`.
     """
 
     name: str
@@ -92,6 +94,7 @@ class SourceSettings:
     interval: float = 60.0
     timeout: float = 120.0
     max_files: int = 10_000
+    edits: str = "refuse"
 
 
 # ---------------------------------------------------------------- building and keeping
@@ -156,6 +159,7 @@ class WebSettings:
     url: str = ""
     threads: int = 16
     proxy_hops: int = 0
+    max_push: int = 64 * 2**20
 
     @property
     def address(self) -> str:

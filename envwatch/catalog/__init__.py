@@ -14,6 +14,7 @@ from envwatch.catalog.builds import Builds
 from envwatch.catalog.database import Database, open_database, read_database
 from envwatch.catalog.generations import Generations
 from envwatch.catalog.sources import Sources
+from envwatch.catalog.tokens import Tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,7 @@ class Catalog:
     sources: Sources
     builds: Builds
     generations: Generations
+    tokens: Tokens
 
     def last_run(self, chore: str) -> datetime | None:
         """When a scheduled chore last ran: what was missed while down is caught up."""
@@ -55,4 +57,6 @@ def read_catalog(path: Path) -> Catalog:
 
 
 def _catalog(database: Database) -> Catalog:
-    return Catalog(database, Sources(database), Builds(database), Generations(database))
+    return Catalog(
+        database, Sources(database), Builds(database), Generations(database), Tokens(database)
+    )

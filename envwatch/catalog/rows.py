@@ -15,6 +15,7 @@ from envwatch.catalog.records import (
     GenerationRecord,
     SourceRecord,
     SpecRecord,
+    TokenRecord,
 )
 from envwatch.model import EnvKey
 
@@ -57,3 +58,7 @@ def source(row: Row[Any]) -> SourceRecord:
 
 def spec(row: Row[Any]) -> SpecRecord:
     return SpecRecord(**_values(row, SpecRecord))
+
+
+def token(row: Row[Any]) -> TokenRecord:
+    return TokenRecord(**_values(row, TokenRecord))

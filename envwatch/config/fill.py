@@ -25,6 +25,7 @@ T = TypeVar("T")
 # words of a namespace that are settings of the same name
 PLAIN_WORDS = ("update", "archives", "group", "mode", "platforms", "description")
 LIMITS = {"timeout", "silence", "memory", "log_size"}
+SOURCE_WORDS = {"branch", "include", "exclude", "interval", "timeout", "max_files", "edits"}
 
 
 def root_of(config: sections.Config, path: Path) -> Path:
@@ -40,7 +41,7 @@ def settings_of(config: sections.Config, path: Path, root: Path) -> Settings:
     """The frozen settings. The config was checked before."""
     base = path.parent
     builds = config.builds or sections.Builds()
-    sources = tuple(_source(entry, base) for entry in config.sources or ())
+    sources = tuple(_source(entry, base, root) for entry in config.sources or ())
     names = dict.fromkeys([*(s.namespace for s in sources), *(config.namespaces or {})])
     settings = Settings(
         root=root,
@@ -83,7 +84,9 @@ def _given(**values: Any) -> dict[str, Any]:
     return {key: value for key, value in values.items() if value is not None}
 
 
-def _source(entry: sections.SourceEntry, base: Path) -> SourceSettings:
+def _source(entry: sections.SourceEntry, base: Path, root: Path) -> SourceSettings:
+    if entry.managed:
+        return _managed(entry, root)
     source = SourceSettings(
         name=entry.name,
         kind=SourceKind.GIT if entry.git else SourceKind.DIRECTORY,
@@ -91,8 +94,20 @@ def _source(entry: sections.SourceEntry, base: Path) -> SourceSettings:
         url=addresses.repository(entry.git, base) if entry.git else "",
         directory=absolute(base, entry.directory) if entry.directory else None,
     )
-    keys = {"branch", "include", "exclude", "interval", "timeout", "max_files"}
-    return _over(source, entry, keys)
+    return _over(source, entry, SOURCE_WORDS)
+
+
+def _managed(entry: sections.SourceEntry, root: Path) -> SourceSettings:
+    """A repository of our own is a git source whose place and branch nobody chooses."""
+    namespace = namespace_of(entry)
+    source = SourceSettings(
+        name=entry.name,
+        kind=SourceKind.MANAGED,
+        namespace=namespace,
+        url=str(root / "managed" / f"{namespace}.git"),
+        branch="main",
+    )
+    return _over(source, entry, SOURCE_WORDS)
 
 
 def _namespace(name: str, said: Iterable[sections.NamespaceWords], base: Path) -> NamespaceSettings:
@@ -155,7 +170,7 @@ def _network(config: sections.Config, base: Path) -> Network:
 
 
 def _web(section: sections.Web) -> WebSettings:
-    web = _over(WebSettings(), section, {"url", "threads", "proxy_hops"})
+    web = _over(WebSettings(), section, {"url", "threads", "proxy_hops", "max_push"})
     if section.listen:
         host, port = split_listen(section.listen)
         web = replace(web, host=host, port=port)

@@ -74,6 +74,14 @@ Size = Annotated[
     int,
     _word(words.read_size, ["string", "integer"], pattern=f"^(?:{words.SIZE})$", examples=["8GiB"]),
 ]
+PushSize = Annotated[
+    int,
+    _word(
+        words.between(words.read_size, 2**20, 2**40, words.write_size),
+        pattern=f"^(?:{words.SIZE})$",
+        examples=["64MiB"],
+    ),
+]
 Mode = Annotated[int, _word(words.read_mode, ["string", "integer"], examples=["0750"])]
 Cron = Annotated[str, _word(words.read_cron, examples=["@daily", "30 3 * * *"])]
 Update = Annotated[str, _word(words.read_update, examples=["latest", "@weekly"])]
@@ -180,6 +188,7 @@ class Web(Section):
     proxy_hops: Annotated[int, _whole(0, 10)] | None = _key(
         "How many proxies before it set `X-Forwarded-*`; 0 trusts none"
     )
+    max_push: PushSize | None = _key("How large one push to a managed source may be")
 
 
 class Space(Section):
@@ -249,6 +258,9 @@ class SourceEntry(NamespaceWords):
     name: Name = Field(description="What the source is called")
     git: Repository | None = _key("URL or path of a repository; give this or `directory`")
     directory: PathText | None = _key("A folder; give this or `git`")
+    managed: Flag | None = _key(
+        "The repository is kept by envwatch itself, and people push to it; instead of `git`"
+    )
     branch: Text | None = _key("The branch that is followed. Not given: the repository's own")
     namespace: Namespace | None = _key("Who owns the environments. Not given: the source's name")
     include: tuple[Glob, ...] | None = _key("Patterns of the files to look at")
@@ -256,6 +268,9 @@ class SourceEntry(NamespaceWords):
     interval: Interval | None = _key("Time between two looks")
     timeout: Patience | None = _key("How long git may take")
     max_files: Annotated[int, _whole(1, 100_000)] | None = _key("More files than this are refused")
+    edits: Annotated[str, _one_of("refuse", "branch")] | None = _key(
+        "What becomes of an edit made here: refused, or pushed to a new branch of the repository"
+    )
 
 
 class Config(NamespaceWords):
