@@ -52,6 +52,10 @@ class GitSource:
     def watch_paths(self) -> tuple[Path, ...]:
         return watched(self.settings.url)
 
+    def at(self, tree: Tree) -> Snapshot:
+        """What one revision holds, wherever it was read from."""
+        return self._snapshot(tree)
+
     def _snapshot(self, tree: Tree) -> Snapshot:
         entries, messages = self._candidates(tree)
         chosen = [entries[path] for path in sorted(self.selection.choose(entries))]
