@@ -9,13 +9,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from envwatch.catalog import Catalog, open_catalog
+from envwatch.daemon.managed import open_door, place_of, prepare_managed
+from envwatch.door.editing import Editor
+from envwatch.door.pushes import Pushes
 from envwatch.errors import CatalogError
 from envwatch.executors import Executor
 from envwatch.executors.local import LocalExecutor
 from envwatch.model import Plan
 from envwatch.operations import Operations
 from envwatch.reconcile import Reconciler
-from envwatch.redact import redact
 from envwatch.settings import Settings
 from envwatch.sources import Source, open_source
 from envwatch.storage import open_storage
@@ -55,6 +57,8 @@ class Parts:
     dirty: Dirty
     operations: Operations
     looking: threading.Lock
+    editor: Editor
+    pushes: Pushes
 
     def look(self, name: str, *, force: bool = False) -> None:
         """Reconcile one source; two looks at once would only get into each other's way."""
@@ -99,6 +103,7 @@ def _parts(settings: Settings, store: Store, catalog: Catalog, reached: Reached)
     sources = open_sources(settings, store)
     dirty = Dirty()
     declare(catalog, settings)
+    editor, pushes = open_door(store, catalog, sources, current, dirty.mark)
     return Parts(
         settings=current,
         store=store,
@@ -111,16 +116,19 @@ def _parts(settings: Settings, store: Store, catalog: Catalog, reached: Reached)
         dirty=dirty,
         operations=Operations(catalog, publisher.converge, dirty.mark),
         looking=threading.Lock(),
+        editor=editor,
+        pushes=pushes,
     )
 
 
 def open_sources(settings: Settings, store: Store) -> dict[str, Source]:
+    prepare_managed(settings, store)
     return {s.name: open_source(s, mirrors=store.mirrors) for s in settings.sources}
 
 
 def declare(catalog: Catalog, settings: Settings) -> None:
     """Tell the catalog which sources there are."""
-    places = [redact(s.url) if s.url else str(s.directory) for s in settings.sources]
+    places = [place_of(s, settings) for s in settings.sources]
     catalog.sources.declare(list(zip(settings.sources, places, strict=True)))
 
 

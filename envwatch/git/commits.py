@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from envwatch.edit import Author
 from envwatch.errors import Conflict
 from envwatch.git.run import MIB, GitFailed
 from envwatch.git.tree import LINK, SUBMODULE, Run, parse_commit
@@ -31,17 +32,6 @@ class Change:
     data: bytes | None
 
 
-@dataclass(frozen=True, slots=True)
-class Author:
-    name: str
-    email: str
-
-    def __str__(self) -> str:
-        name = _BAD_IN_NAMES.sub(" ", self.name).strip(" .,:;\"'\\") or "somebody"
-        email = _BAD_IN_NAMES.sub("", self.email).replace(" ", "") or "unknown@localhost"
-        return f"{name[:200]} <{email[:200]}>"
-
-
 def commit(run: Run, parent: str, change: Change, author: Author, message: str) -> str:
     """Write a commit on top of `parent` (empty for a first one); no ref moves. Its name.
 
@@ -53,7 +43,12 @@ def commit(run: Run, parent: str, change: Change, author: Author, message: str) 
         tree = _line(run("mktree", "-z"))
     now = f"{int(datetime.now(UTC).timestamp())} +0000"
     lines = [f"tree {tree}", *([f"parent {parent}"] if parent else [])]
-    lines += [f"author {author} {now}", f"committer {COMMITTER} {now}", "", _message(message)]
+    lines += [
+        f"author {_person(author)} {now}",
+        f"committer {COMMITTER} {now}",
+        "",
+        _message(message),
+    ]
     return _write(run, "commit", "\n".join(lines).encode())
 
 
@@ -129,6 +124,13 @@ def _kind(mode: str) -> str:
 def _write(run: Run, kind: str, data: bytes) -> str:
     """Git checks the form of what it writes."""
     return _line(run("hash-object", "-t", kind, "-w", "--stdin", data=data))
+
+
+def _person(author: Author) -> str:
+    """Who somebody is, without what would end the line or the name."""
+    name = _BAD_IN_NAMES.sub(" ", author.name).strip(" .,:;\"'\\") or "somebody"
+    email = _BAD_IN_NAMES.sub("", author.email).replace(" ", "") or "unknown@localhost"
+    return f"{name[:200]} <{email[:200]}>"
 
 
 def _message(text: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import cast
+from typing import IO, Protocol, cast
 
 from flask import current_app
 
@@ -28,6 +28,16 @@ class Health:
     reasons: tuple[str, ...] = ()
 
 
+class GitDoor(Protocol):
+    """Serves managed repositories by smart HTTP; requests and answers are files."""
+
+    def advertise(self, namespace: str, service: str, protocol: str) -> IO[bytes]: ...
+
+    def answer(
+        self, namespace: str, service: str, protocol: str, body: IO[bytes], by: str
+    ) -> IO[bytes]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
     """`log_path` is where the log of a build lies, `ask_archive` has an archive made."""
@@ -39,6 +49,7 @@ class Context:
     health: Callable[[], Health]
     ask_archive: Callable[[EnvKey, int], object]
     started_at: datetime
+    git: GitDoor | None = None
 
 
 @dataclass(frozen=True, slots=True)
