@@ -20,7 +20,8 @@ class Edit:
     """One file of a namespace that shall become `text`, or go where that is None.
 
     `seen` is the revision that the person looked at, empty for a new file. `source` is needed
-    where several sources fill the namespace.
+    where several sources fill the namespace. `name` is the environment that the file must be for,
+    where that matters.
     """
 
     namespace: str
@@ -30,6 +31,7 @@ class Edit:
     message: str = ""
     seen: str = ""
     source: str = ""
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,6 +130,7 @@ class Editor:
             return Edited(source.name, change.path, tip, source.branch, live=True, changed=False)
         verdict = self.judge(source, before, _after(before, change))
         _refuse(verdict)
+        _check_name(verdict, wanted)
         message = wanted.message.strip() or _default_message(now, change)
         made = commits.commit(run, tip, change, wanted.author, message)
         return Edited(
@@ -198,6 +199,17 @@ def _refuse(verdict: Verdict) -> None:
         first = verdict.refused[0]
         lines = [str(m) for m in verdict.refused] if len(verdict.refused) > 1 else [_told(first)]
         raise SpecError("\n".join(lines), hint=first.hint if len(lines) == 1 else "")
+
+
+def _check_name(verdict: Verdict, wanted: Edit) -> None:
+    key = verdict.key_of(wanted.path)
+    if wanted.name and key is None:
+        raise Conflict(f"{wanted.path}: not an environment: it has no `dependencies`")
+    if wanted.name and key is not None and key.name != wanted.name:
+        raise Conflict(
+            f"{wanted.path}: the file calls its environment `{key.name}`, not `{wanted.name}`",
+            hint="change its `name:`, or leave it out",
+        )
 
 
 def _told(message: Message) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from envwatch.catalog import Catalog
 from envwatch.edit import Outcome
 from envwatch.errors import NotFound
-from envwatch.model import Ask, EnvKey, FileState, Level, Message, Plan, Snapshot
+from envwatch.model import Ask, EnvKey, FileOutcome, FileState, Level, Message, Plan, Snapshot
 from envwatch.plan import make_plan
 from envwatch.reconcile import rules_for
 from envwatch.settings import Settings, SourceSettings
@@ -21,6 +21,11 @@ class Verdict:
     refused: tuple[Message, ...]
     warned: tuple[Message, ...]
     outcomes: tuple[Outcome, ...]
+    files: tuple[FileOutcome, ...]
+
+    def key_of(self, path: str) -> EnvKey | None:
+        """The environment that a file is for."""
+        return next((f.key for f in self.files if f.path == path), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +48,8 @@ class Judge:
                 (refused if ours else warned).append(file.messages[0])
             elif file.path in touched:
                 warned += [m for m in file.messages if m.level is Level.WARNING]
-        return Verdict(tuple(refused), tuple(warned), tuple(self._outcomes(plan, touched)))
+        outcomes = tuple(self._outcomes(plan, touched))
+        return Verdict(tuple(refused), tuple(warned), outcomes, plan.files)
 
     def _plan(self, source: SourceSettings, snapshot: Snapshot) -> Plan:
         standing = self.catalog.sources.standing(source.name)
