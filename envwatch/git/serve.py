@@ -13,7 +13,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -73,12 +73,10 @@ class Server:
 
     def advertise(self, repository: Bare, service: Service, protocol: str) -> IO[bytes]:
         """What there is to fetch, or where a push would start from."""
-        out = self._scratch()
-        if service is Service.RECEIVE or "version=2" not in protocol:
-            out.write(f"{len(service) + 15:04x}# service={service}\n0000".encode())
-            out.flush()
+        named = service is Service.RECEIVE or "version=2" not in protocol
+        head = f"{len(service) + 15:04x}# service={service}\n0000".encode() if named else b""
         options = ("--stateless-rpc", "--advertise-refs")
-        return self._run(repository, service, options, protocol, out=out)
+        return self._run(repository, service, options, protocol, head=head)
 
     def answer(
         self,
@@ -90,9 +88,7 @@ class Server:
     ) -> IO[bytes]:
         """What git says to a request. A push needs hooks: without them it is refused."""
         options = ("--stateless-rpc",)
-        return self._run(
-            repository, service, options, protocol, out=self._scratch(), body=body, hooks=hooks
-        )
+        return self._run(repository, service, options, protocol, body=body, hooks=hooks)
 
     def _run(
         self,
@@ -101,13 +97,16 @@ class Server:
         options: tuple[str, ...],
         protocol: str,
         *,
-        out: IO[bytes],
+        head: bytes = b"",
         body: IO[bytes] | None = None,
         hooks: Hooks | None = None,
     ) -> IO[bytes]:
         repository.surroundings.prepare()
         command = ("git", *self._config(), service.removeprefix("git-"), *options)
-        with self.turns.turn(), TemporaryFile(dir=self.scratch) as errors:
+        with ExitStack() as on_error, self.turns.turn(), self._scratch() as errors:
+            out = on_error.enter_context(self._scratch())
+            out.write(head)
+            out.flush()
             with pipes() if hooks else nullcontext() as talk:
                 process = subprocess.Popen(
                     (*command, str(repository.path)),
@@ -123,6 +122,7 @@ class Server:
                 finally:
                     _end(process)
             _check(process, out, errors)
+            on_error.pop_all()
         out.seek(0)
         return out
 
