@@ -108,10 +108,11 @@ def push(repo: GitRepo, files: Mapping[str, str | bytes | None], *options: str) 
 def settings_for(root: Path, *more: SourceSettings, max_push: int = 64 * MIB) -> Settings:
     url = str(root / "managed" / "people.git")
     people = SourceSettings("people", SourceKind.MANAGED, "people", url=url, branch="main")
-    namespace = NamespaceSettings("people", allowed_channels=("conda-forge",))
+    names = ("people", *(s.namespace for s in more))
+    namespaces = tuple(NamespaceSettings(n, allowed_channels=("conda-forge",)) for n in names)
     web = WebSettings(port=0, url="https://env.example.org", max_push=max_push)
     return Settings(
-        root, sources=(people, *more), namespaces=(namespace,), web=web, durability="fast"
+        root, sources=(people, *more), namespaces=namespaces, web=web, durability="fast"
     )
 
 

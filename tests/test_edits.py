@@ -15,6 +15,7 @@ from envwatch.edit import Author, Edit
 from envwatch.errors import Conflict, NotFound, SpecError
 from envwatch.model import EnvKey
 from envwatch.settings import SourceKind, SourceSettings
+from envwatch.views import pages
 
 ADA = Author("Ada Lovelace", "ada@example.org")
 NEW = Edit("people", FILE, text("python=3.11"), ADA)
@@ -233,6 +234,21 @@ def test_a_source_without_edits_says_where_to_edit(lab: Lab, tmp_path: Path) -> 
     with pytest.raises(Conflict) as caught:
         edit(lab, replace(NEW, namespace="folder"))
     assert caught.value.hint == "edit it in /opt/envs"
+
+
+def test_a_source_without_edits_is_not_opened_for_one(lab: Lab) -> None:
+    lab.parts.look("closed")
+    with pytest.raises(Conflict, match="source `closed` takes no edits"):
+        lab.parts.editor.read(EnvKey("closed", "demo"))
+
+
+def test_edits_are_in_the_story_of_their_source(lab: Lab, remote: GitRepo) -> None:
+    revision = edit(lab, NEW)
+    proposed = replace(NEW, namespace="open", text=text("python=3.12"), seen=remote.head)
+    lab.parts.editor.edit(proposed)
+    (event,) = pages.source(lab.parts.catalog, "people").source.events
+    assert event.message == f"{FILE} by Ada Lovelace: {revision[:12]} on `main`"
+    assert len(pages.source(lab.parts.catalog, "open").source.events) == 1
 
 
 def test_an_edit_of_a_remote_source_is_a_commit_on_a_new_branch(

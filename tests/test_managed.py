@@ -14,6 +14,7 @@ from repos import GitRepo
 
 from envwatch.errors import SourceError
 from envwatch.model import EnvKey
+from envwatch.views import pages
 
 
 @pytest.fixture
@@ -48,6 +49,13 @@ def test_a_push_has_its_source_looked_at(lab: Lab, repo: GitRepo) -> None:
     lab.parts.look("people")
     env = lab.parts.catalog.generations.environment(EnvKey("people", "demo"))
     assert (env.path, env.revision) == (FILE, repo.head)
+
+
+def test_a_push_is_in_the_story_of_its_source(lab: Lab, repo: GitRepo) -> None:
+    page = pages.source(lab.parts.catalog, "people")
+    assert [(e.type, e.message) for e in page.source.events] == [
+        ("pushed", f"`main` from nothing to {repo.head[:12]} with the token `ada`")
+    ]
 
 
 def test_a_comment_is_no_change_and_the_push_says_so(lab: Lab, repo: GitRepo) -> None:

@@ -46,7 +46,9 @@ def open_door(
     # a thread of the page waits for each request of git: the page must keep the most of them
     turns = Turns(max(1, web.threads // 4), max(1, web.threads // 4))
     server = Server(_hooks(store), store.root / "tmp", web.max_push, turns=turns)
-    return Editor(catalog, sources, judge, mark), Pushes(sources, server, judge, mark)
+    return Editor(catalog, sources, judge, mark), Pushes(
+        sources, server, judge, mark, catalog.sources.tell
+    )
 
 
 def place_of(source: SourceSettings, settings: Settings) -> str:

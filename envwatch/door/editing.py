@@ -45,6 +45,8 @@ class Editor:
         source = self.sources.get(env.source)
         if source is None:
             raise NotFound(f"source `{env.source}` of {key} is not in the config any more")
+        if not _takes_edits(source):
+            raise _takes_none(source.settings)
         snapshot = source.snapshot()
         file = next((f for f in snapshot.files if f.path == env.path), None)
         if file is None:
@@ -83,6 +85,11 @@ class Editor:
             raise Conflict(f"the sources {names} fill `{wanted.namespace}`", hint="name one")
         return (managed or filling)[0]
 
+    def _tell(self, made: Edited, wanted: Edit) -> None:
+        text = f"{made.path} by {wanted.author.name}: {made.revision[:12]} on `{made.branch}`"
+        logger.info("edit in %s: %s", made.source, text)
+        self.catalog.sources.tell(made.source, "edited", text)
+
     # ------------------------------------------------------------ the two ways
 
     def _commit(self, source: ManagedSource, wanted: Edit) -> Edited:
@@ -94,8 +101,9 @@ class Editor:
             before = source.at(tip) if tip else Snapshot(source.name, "", ())
             made = self._made(run, tip, source.settings, before, (wanted, change))
             if not made.changed or commits.move(run, branch, made.revision, tip):
-                logger.info("edit of %s in %s: %s", made.path, source.name, made.revision[:12])
-                self.mark(source.name)
+                if made.changed:
+                    self._tell(made, wanted)
+                    self.mark(source.name)
                 return replace(made, branch=branch, live=True)
         raise Conflict(f"`{repository.path.name}` is changed all the time", hint="try again")
 
@@ -109,7 +117,9 @@ class Editor:
                 return made
             subject = change.path.removesuffix(".yml").removesuffix(".yaml")
             branch = push_edit(tree.run, settings.url, made.revision, subject)
-            return replace(made, branch=branch)
+            made = replace(made, branch=branch)
+            self._tell(made, wanted)
+            return made
 
         tip = source.mirror.tip(settings.branch)
         return source.mirror.read(settings.branch, tip, propose)
@@ -214,6 +224,10 @@ def _check_name(verdict: Verdict, wanted: Edit) -> None:
 
 def _told(message: Message) -> str:
     return str(Message(Level.ERROR, message.text, message.path, message.line, message.column))
+
+
+def _takes_edits(source: Source) -> bool:
+    return isinstance(source, ManagedSource) or source.settings.edits == "branch"
 
 
 def _takes_none(source: SourceSettings) -> Conflict:

@@ -24,12 +24,16 @@ NOTHING = "nothing has changed"
 
 @dataclass(frozen=True, slots=True)
 class Pushes:
-    """What the web is handed to serve git. `mark` has a source looked at."""
+    """What the web is handed to serve git.
+
+    `mark` has a source looked at, `tell` adds to its story.
+    """
 
     sources: Mapping[str, Source]
     server: Server
     judge: Judge
     mark: Callable[[str], None]
+    tell: Callable[[str, str, str], None]
 
     def advertise(self, namespace: str, service: str, protocol: str) -> IO[bytes]:
         source = self._managed(namespace)
@@ -39,7 +43,7 @@ class Pushes:
         self, namespace: str, service: str, protocol: str, body: IO[bytes], by: str
     ) -> IO[bytes]:
         source, asked = self._managed(namespace), Service(service)
-        hooks = _Push(source, self.judge, self.mark, by) if asked is Service.RECEIVE else None
+        hooks = _Push(source, self, by) if asked is Service.RECEIVE else None
         return self.server.answer(source.repository, asked, protocol, body, hooks)
 
     def _managed(self, namespace: str) -> ManagedSource:
@@ -56,8 +60,7 @@ class _Push:
     """One push: it is judged before anything moves, and told of when it has moved."""
 
     source: ManagedSource
-    judge: Judge
-    mark: Callable[[str], None]
+    door: Pushes
     by: str
     verdict: Verdict | None = field(default=None)
 
@@ -87,7 +90,7 @@ class _Push:
 
     def _judged(self, main: Update, within: Surroundings, notes: tuple[str, ...]) -> Reply:
         before = self.source.at(main.old) if main.old else Snapshot(self.source.name, "", ())
-        verdict = self.judge(self.source.settings, before, self.source.at(main.new, within))
+        verdict = self.door.judge(self.source.settings, before, self.source.at(main.new, within))
         if verdict.refused:
             lines = _told("", verdict.refused)
             return Reply(False, (f"this push is refused, {NOTHING}:", *lines))
@@ -124,11 +127,13 @@ class _Push:
 
     def _after(self, updates: Iterable[Update]) -> Reply:
         for update in updates:
-            logger.info("push to %s by %s: %s %s..%s", self.source.name, self.by,
-                        update.ref, update.old[:12], update.new[:12])  # fmt: skip
+            old = update.old[:12] or "nothing"
+            moved = f"`{_short(update.ref)}` from {old} to {update.new[:12]}"
+            logger.info("push to %s with token %s: %s", self.source.name, self.by, moved)
+            self.door.tell(self.source.name, "pushed", f"{moved} with the token `{self.by}`")
         if self.verdict is None or not any(self._is_followed(u) for u in updates):
             return Reply(True)
-        self.mark(self.source.name)
+        self.door.mark(self.source.name)
         lines = [str(outcome) for outcome in self.verdict.outcomes]
         return Reply(True, _cut(lines or ["no environment changes"]))
 
