@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
@@ -61,11 +62,13 @@ def make_plan(
     A file that has an environment keeps it; among new files of one name the first by path wins.
     """
     own = {s.key: s for s in standing if s.source == snapshot.source}
-    found = _Findings(own, _held_by_others(standing, snapshot.source))
+    known = frozenset(s.path for s in own.values() if not s.retired)
+    found = _Findings(own, _held_by_others(standing, snapshot.source), known)
     locks = {f.path: f for f in snapshot.files if is_lock(f.path)}
     readable = [f for f in snapshot.files if f.path not in locks]
+    together = Counter(PurePosixPath(f.path).parent for f in readable)
     for file in sorted(readable, key=lambda f: (not found.knows(f.path), f.path)):
-        _take(file, locks, readable, snapshot, rules, found, parse)
+        _take(file, locks, together, snapshot, rules, found, parse)
     for path in locks:
         found.files.append(FileOutcome(path, FileState.IGNORED, messages=(LOCK_NOTE,)))
     return _plan(snapshot, found, rules)
@@ -103,13 +106,15 @@ class _Findings:
 
     own: Mapping[EnvKey, Standing]
     others: Mapping[str, Standing]
+    known: frozenset[str]
     asks: dict[EnvKey, Ask] = field(default_factory=dict)
+    taken: dict[str, Ask] = field(default_factory=dict)
     invalid: dict[EnvKey, Message] = field(default_factory=dict)
     files: list[FileOutcome] = field(default_factory=list)
 
     def knows(self, path: str) -> bool:
         """Did this file ask for an environment before?"""
-        return any(s.path == path and not s.retired for s in self.own.values())
+        return path in self.known
 
     def refuse(self, path: str, message: Message, key: EnvKey | None = None) -> None:
         """The file is shown as refused; what it asked for before goes on serving."""
@@ -127,7 +132,7 @@ def _held_by_others(standing: Iterable[Standing], source: str) -> dict[str, Stan
 def _take(
     file: SourceFile,
     locks: Mapping[str, SourceFile],
-    readable: Sequence[SourceFile],
+    together: Mapping[PurePosixPath, int],
     snapshot: Snapshot,
     rules: Rules,
     found: _Findings,
@@ -143,12 +148,12 @@ def _take(
             return
         key = _key(parsed, file, snapshot, rules)
         _refuse_second(key, file, found)
-        lock = _lock_text(file, locks, readable)
+        lock = _lock_text(file, locks, together)
         ask = _ask(key, parsed, file, lock, rules)
     except SpecError as e:
         found.refuse(file.path, message_of(e, file.path))
         return
-    found.asks[key] = ask
+    found.asks[key] = found.taken[str(key).casefold()] = ask
     messages = (*parsed.messages, *ask.messages)
     found.files.append(FileOutcome(file.path, FileState.UNDERSTOOD, key, messages))
 
@@ -173,23 +178,27 @@ def _refuse_second(key: EnvKey, file: SourceFile, found: _Findings) -> None:
             path=file.path,
             hint="give one of them another `name:`",
         )
-    for taken in found.asks.values():
-        if str(taken.key).casefold() == str(key).casefold():
-            raise SpecError(
-                f"environment `{key}` is defined by {taken.path} already",
-                path=file.path,
-                hint="give one of them another `name:`",
-            )
+    taken = found.taken.get(str(key).casefold())
+    if taken is not None:
+        raise SpecError(
+            f"environment `{key}` is defined by {taken.path} already",
+            path=file.path,
+            hint="give one of them another `name:`",
+        )
 
 
 def _lock_text(
-    file: SourceFile, locks: Mapping[str, SourceFile], readable: Sequence[SourceFile]
+    file: SourceFile, locks: Mapping[str, SourceFile], together: Mapping[PurePosixPath, int]
 ) -> str:
-    """The lock beside a file: `<stem>.conda-lock.yml`, or `conda-lock.yml` where it is clear."""
+    """The lock beside a file: `<stem>.conda-lock.yml`, or `conda-lock.yml` where it is clear.
+
+    `together` counts the files of each folder.
+    """
+    if not locks:
+        return ""
     path = PurePosixPath(file.path)
     names = [f"{path.stem}.{suffix}" for suffix in LOCK_SUFFIXES]
-    siblings = [f for f in readable if PurePosixPath(f.path).parent == path.parent]
-    if path.name in ENVIRONMENT_FILES or len(siblings) == 1:
+    if path.name in ENVIRONMENT_FILES or together[path.parent] == 1:
         names += LOCK_SUFFIXES
     for name in names:
         lock = locks.get(str(path.with_name(name)))

@@ -111,6 +111,18 @@ def test_a_fetch_with_a_long_history_is_packed_by_gzip_and_understood(
     assert repo.git("rev-parse", "FETCH_HEAD") == lab.tip()
 
 
+def test_a_push_of_some_mebibytes_comes_in_pieces_and_is_taken(lab: Lab, repo: GitRepo) -> None:
+    done = push(repo, {"data.bin": os.urandom(5 * MIB)})
+    assert done.code == 0, done.told
+    assert lab.tip() == repo.head
+
+
+def test_a_tag_is_kept(lab: Lab, repo: GitRepo) -> None:
+    repo.git("tag", "-a", "v1", "-m", "one")
+    done = git(repo.path, "push", "origin", "v1")
+    assert done.remote == ["`v1` is kept, and not looked at: `main` is what is built"]
+
+
 # ---------------------------------------------------------------- what is refused
 
 

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from envwatch.catalog import Catalog
 from envwatch.edit import Outcome
 from envwatch.errors import NotFound
-from envwatch.model import Ask, EnvKey, FileOutcome, FileState, Level, Message, Plan, Snapshot
-from envwatch.plan import make_plan
-from envwatch.reconcile import rules_for
+from envwatch.model import (
+    Ask,
+    EnvKey,
+    FileOutcome,
+    FileState,
+    Level,
+    Message,
+    Plan,
+    Snapshot,
+    SourceFile,
+    Spec,
+)
+from envwatch.plan import Parse, make_plan, parse_file
+from envwatch.reconcile import REMEMBERED, rules_for
 from envwatch.settings import Settings, SourceSettings
 
 
@@ -28,32 +39,57 @@ class Verdict:
         return next((f.key for f in self.files if f.path == path), None)
 
 
+class _Parsed:
+    """Parses each content once, as far as it is understood: what is refused is rare and short."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, str, bool], Spec | None] = {}
+
+    def __call__(self, file: SourceFile, known: bool) -> Spec | None:  # as plan.Parse
+        key, parsed = (file.path, file.content, known), self._known
+        if key in parsed:
+            return parsed[key]
+        found = parse_file(file, known)
+        if len(parsed) >= REMEMBERED:
+            # another one: somebody may be reading in this one
+            self._known = parsed = {}
+        parsed[key] = found
+        return found
+
+
 @dataclass(frozen=True, slots=True)
 class Judge:
     """Plans a change as the next look at its source would, and writes nothing."""
 
     catalog: Catalog
     settings: Callable[[], Settings]
+    parse: Parse = field(default_factory=_Parsed, compare=False)
 
     def __call__(self, source: SourceSettings, before: Snapshot, after: Snapshot) -> Verdict:
-        plan, old = self._plan(source, after), self._plan(source, before)
+        plan = self._plan(source, after)
         known = {f.path: f.content for f in before.files}
         touched = {f.path for f in after.files if known.get(f.path) != f.content}
-        broken = {f.path for f in old.files if f.state is FileState.REFUSED}
-        refused: list[Message] = []
-        warned: list[Message] = []
-        for file in plan.files:
-            if file.state is FileState.REFUSED:
-                ours = file.path in touched or file.path not in broken
-                (refused if ours else warned).append(file.messages[0])
-            elif file.path in touched:
-                warned += [m for m in file.messages if m.level is Level.WARNING]
+        bad = [f for f in plan.files if f.state is FileState.REFUSED]
+        broken = self._refused(source, before) if any(f.path not in touched for f in bad) else set()
+        ours = [f for f in bad if f.path in touched or f.path not in broken]
+        warned = [f.messages[0] for f in bad if f not in ours]
+        warned += [
+            m
+            for f in plan.files
+            if f.state is FileState.UNDERSTOOD and f.path in touched
+            for m in f.messages
+            if m.level is Level.WARNING
+        ]
         outcomes = tuple(self._outcomes(plan, touched))
-        return Verdict(tuple(refused), tuple(warned), outcomes, plan.files)
+        return Verdict(tuple(f.messages[0] for f in ours), tuple(warned), outcomes, plan.files)
+
+    def _refused(self, source: SourceSettings, snapshot: Snapshot) -> set[str]:
+        files = self._plan(source, snapshot).files
+        return {f.path for f in files if f.state is FileState.REFUSED}
 
     def _plan(self, source: SourceSettings, snapshot: Snapshot) -> Plan:
         standing = self.catalog.sources.standing(source.name)
-        return make_plan(snapshot, standing, rules_for(self.settings(), source))
+        return make_plan(snapshot, standing, rules_for(self.settings(), source), self.parse)
 
     def _outcomes(self, plan: Plan, touched: Iterable[str]) -> Iterator[Outcome]:
         for ask in plan.build:

@@ -36,10 +36,16 @@ class ManagedSource:
         if not tip or tip == EMPTY:
             # nobody can delete the branch by a push: it may be that the folder was lost
             return Snapshot(self.name, "", (), authoritative=False)
-        return self.at(tip)
+        taken = self.at(tip)
+        # blobs that this one holds are not read again, neither by a look nor for a push
+        self.reader.memory.last = taken
+        return taken
 
     def at(self, revision: str, within: Surroundings | None = None) -> Snapshot:
         """One revision, also of a push that is not taken over yet."""
+        last = self.reader.memory.last
+        if last is not None and last.revision == revision:
+            return last
         try:
             return self.reader.at(self.repository.tree(revision, within))
         except GitFailed as e:
