@@ -123,6 +123,14 @@ def test_a_tag_is_kept(lab: Lab, repo: GitRepo) -> None:
     assert done.remote == ["`v1` is kept, and not looked at: `main` is what is built"]
 
 
+def test_a_push_may_bring_thousands_of_refs(lab: Lab, repo: GitRepo) -> None:
+    made = "".join(f"create refs/tags/t{n} {repo.head}\n" for n in range(3000))
+    git(repo.path, "update-ref", "--stdin", data=made.encode())
+    done = git(repo.path, "push", "--quiet", "--tags", "origin")
+    assert done.code == 0, done.told[-2000:]
+    assert done.remote[-1] == "and 2980 more"
+
+
 # ---------------------------------------------------------------- what is refused
 
 

@@ -85,8 +85,9 @@ class _Push:
             if problem := self._forbidden(update, within):
                 return Reply(False, (f"{problem}, {NOTHING}",))
         main = next((u for u in question.updates if self._is_followed(u)), None)
-        notes = tuple(self._unused(u) for u in question.updates if not self._is_followed(u))
-        return Reply(True, notes) if main is None else self._judged(main, within, notes)
+        notes = [self._unused(u) for u in question.updates if not self._is_followed(u)]
+        said = _cut(notes)
+        return Reply(True, said) if main is None else self._judged(main, within, said)
 
     def _judged(self, main: Update, within: Surroundings, notes: tuple[str, ...]) -> Reply:
         before = self.source.at(main.old) if main.old else Snapshot(self.source.name, "", ())
@@ -125,10 +126,8 @@ class _Push:
 
     # ------------------------------------------------------------ after
 
-    def _after(self, updates: Iterable[Update]) -> Reply:
-        for update in updates:
-            old = update.old[:12] or "nothing"
-            moved = f"`{_short(update.ref)}` from {old} to {update.new[:12]}"
+    def _after(self, updates: tuple[Update, ...]) -> Reply:
+        for moved in _cut([_moved(u) for u in updates]):
             logger.info("push to %s with token %s: %s", self.source.name, self.by, moved)
             self.door.tell(self.source.name, "pushed", f"{moved} with the token `{self.by}`")
         if self.verdict is None or not any(self._is_followed(u) for u in updates):
@@ -145,6 +144,10 @@ def _told(word: str, messages: Iterable[Message]) -> tuple[str, ...]:
 def _cut(lines: list[str]) -> tuple[str, ...]:
     more = len(lines) - MOST
     return (*lines[:MOST], f"and {more} more") if more > 0 else tuple(lines)
+
+
+def _moved(update: Update) -> str:
+    return f"`{_short(update.ref)}` from {update.old[:12] or 'nothing'} to {update.new[:12]}"
 
 
 def _short(ref: str) -> str:

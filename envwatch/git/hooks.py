@@ -17,7 +17,7 @@ from tempfile import NamedTemporaryFile
 from typing import Protocol
 
 BEFORE, AFTER = "pre-receive", "post-receive"
-_MOST = 2**18  # bytes of one question: some thousand refs
+_MOST = 2**22  # bytes of one question: tens of thousands of refs
 _CHUNK = 2**16
 _ZERO = "0" * 40
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import IO, Protocol, cast
@@ -15,6 +15,7 @@ from envwatch.model import EnvKey
 from envwatch.settings import Settings
 from envwatch.storage import Storage
 from envwatch.web.cache import Cache
+from envwatch.web.tokens import Failures
 
 NAME = "envwatch"
 
@@ -54,11 +55,12 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """What one app keeps: its context, its files and the answers it remembers."""
+    """What one app keeps: its context, its files, the answers it remembers, the wrong tokens."""
 
     context: Context
     cache: Cache
     assets: tuple[Asset, ...]
+    failures: Failures = field(default_factory=Failures)
 
     def asset(self, name: str) -> Asset:
         return next(a for a in self.assets if a.name == name)

@@ -42,7 +42,7 @@ def refs(namespace: str) -> Response:
     if service not in (UPLOAD, RECEIVE):
         raise Forbidden("only smart HTTP is spoken here", hint="use git 1.6.6 or newer")
     door = _door()
-    admit(_catalog(), request, namespace, to_write=service == RECEIVE)
+    admit(_catalog(), site().failures, request, namespace, to_write=service == RECEIVE)
     return _sent(door.advertise(namespace, service, _protocol()), f"{service}-advertisement")
 
 
@@ -51,7 +51,7 @@ def exchange(namespace: str, service: str) -> Response:
     if request.mimetype != f"application/x-{service}-request":
         raise Conflict(f"the request is not `application/x-{service}-request`")
     door = _door()
-    by = admit(_catalog(), request, namespace, to_write=service == RECEIVE)
+    by = admit(_catalog(), site().failures, request, namespace, to_write=service == RECEIVE)
     with TemporaryFile(dir=_settings().root / "tmp") as body:
         for chunk in _body(service):
             body.write(chunk)

@@ -28,14 +28,16 @@ def reading_is_open(namespace: str) -> bool:  # noqa: ARG001  # the one place th
     return True
 
 
-def admit(catalog: Catalog, request: Request, namespace: str, *, to_write: bool) -> str:
+def admit(
+    catalog: Catalog, failures: Failures, request: Request, namespace: str, *, to_write: bool
+) -> str:
     """The name of the token that may do this. Raises Unknown, Forbidden, Busy."""
     secret = secret_of(request.headers.get("Authorization", ""))
     if not secret and not to_write and reading_is_open(namespace):
         return ANYBODY
     token = catalog.tokens.find(secret) if secret else None
     if token is None:
-        raise _unknown(request, given=bool(secret))
+        raise _unknown(failures, request, given=bool(secret))
     if not may(token, namespace, to_write=to_write):
         verb = "push to" if to_write else "read"
         raise Forbidden(f"the token `{token.name}` may not {verb} `{namespace}`", hint=_HINT)
@@ -64,10 +66,10 @@ def secret_of(header: str) -> str:
     return password or user
 
 
-def _unknown(request: Request, *, given: bool) -> Unknown | Busy:
+def _unknown(failures: Failures, request: Request, *, given: bool) -> Unknown | Busy:
     if not given:
         return Unknown("this needs a token, as the password of any user name", hint=_HINT)
-    if _failures.too_many(request.remote_addr or ""):
+    if failures.too_many(request.remote_addr or ""):
         return Busy("too many wrong tokens came from this address", hint="wait for a minute")
     return Unknown("the token is wrong, revoked or expired", hint=_HINT)
 
@@ -90,6 +92,3 @@ class Failures:
             full = len(times) == _FAILURES and now - times[0] < _WINDOW
             times.append(now)
         return full
-
-
-_failures = Failures()

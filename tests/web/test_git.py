@@ -14,8 +14,6 @@ from urllib.parse import urlsplit
 import pytest
 from managed_helpers import FILE, Lab, git, push, served, settings_for, text
 
-from envwatch.web import tokens
-
 UPLOAD, RECEIVE = "git-upload-pack", "git-receive-pack"
 
 
@@ -129,14 +127,12 @@ def test_a_wrong_token_does_not_read_either(lab: Lab) -> None:
     assert ask(lab, path, headers=basic("guess"))[0] == 401
 
 
-def test_many_wrong_tokens_are_told_to_wait_and_a_right_one_is_not(
-    lab: Lab, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(tokens, "_failures", tokens.Failures())
+def test_many_wrong_tokens_are_told_to_wait_and_a_right_one_is_not(tmp_path: Path) -> None:
     path = f"/git/people.git/info/refs?service={RECEIVE}"
-    states = [ask(lab, path, headers=basic("guess"))[0] for _ in range(62)]
-    assert states == [401] * 60 + [503] * 2
-    assert ask(lab, path, headers=basic(lab.token("right")))[0] == 200
+    with served(settings_for(tmp_path / "root")) as lab:
+        states = [ask(lab, path, headers=basic("guess"))[0] for _ in range(62)]
+        assert states == [401] * 60 + [503] * 2
+        assert ask(lab, path, headers=basic(lab.token("right")))[0] == 200
 
 
 # ---------------------------------------------------------------- bodies
