@@ -216,6 +216,15 @@ def test_a_push_with_a_bad_branch_moves_no_other_one(lab: Lab, repo: GitRepo) ->
     assert lab.refs() == before
 
 
+def test_a_branch_that_would_stand_in_the_way_of_main_is_refused(lab: Lab, tmp_path: Path) -> None:
+    repo = lab.clone(tmp_path / "ada", lab.token())
+    head = repo.commit({FILE: text("python")})
+    done = git(repo.path, "push", "origin", "main:refs/heads/main/x")
+    assert "`main/x` would stand in the way of `main`" in done.told
+    lab.bare.run("fetch", "--quiet", repo.path.as_uri(), f"{head}:refs/heads/main/x")
+    assert not lab.tip()
+
+
 def test_refs_of_our_own_are_nobodys(lab: Lab, repo: GitRepo) -> None:
     assert git(repo.path, "push", "origin", "main:refs/envwatch/x").code == 1
     assert "refs/envwatch" not in lab.refs()
@@ -349,6 +358,6 @@ def test_a_repository_that_is_lost_retires_nothing(lab: Lab, repo: GitRepo) -> N
 def test_a_changed_config_of_the_repository_is_put_right(lab: Lab) -> None:
     config = lab.bare.path / "config"
     before = config.read_text()
-    config.write_text("[core]\n\tbare = false\n\tfsmonitor = touch /tmp/owned\n")
+    config.write_text("[core]\n\tbare = false\n\tfsmonitor = touch owned\n")
     lab.bare.prepare()
     assert config.read_text() == before

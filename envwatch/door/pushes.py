@@ -101,6 +101,8 @@ class _Push:
     def _forbidden(self, update: Update, within: Surroundings) -> str:
         """What no push may do, and why, whatever its files hold."""
         name = _short(update.ref)
+        if update.ref.startswith(f"refs/heads/{self.source.settings.branch}/"):
+            return f"`{name}` would stand in the way of `{self.source.settings.branch}`"
         if not update.new:
             return f"`{name}` is not deleted: history stays here"
         if update.old and not self._is_ahead(update, within):

@@ -88,8 +88,11 @@ class Bare:
 
     def tip(self, branch: str) -> str:
         """The commit at the top of a branch; empty where there is none."""
-        listed = self.run("for-each-ref", "--format=%(objectname)", f"refs/heads/{branch}")
-        return listed.decode().strip()
+        ref = f"refs/heads/{branch}"
+        listed = self.run("for-each-ref", "--format=%(objectname) %(refname)", ref).decode()
+        # git lists `main/x` for `main` as well
+        tips = {name: oid for oid, _, name in (line.partition(" ") for line in listed.split("\n"))}
+        return tips.get(ref, "")
 
     def tree(self, revision: str, within: Surroundings | None = None) -> Tree:
         """One revision, also of a push that is not taken over yet."""

@@ -126,7 +126,7 @@ def stuck_server(folder: Path, point: str) -> Iterator[subprocess.Popen[bytes]]:
         env=os.environ | {"PYTHONPATH": str(STUCK.parent.parent)},
     )
     try:
-        wait_for((folder / "ready").exists, what="the server")
+        wait_for((folder / "ready").exists, 120, "the server")
         yield process
     finally:
         process.kill()
@@ -141,7 +141,7 @@ def push_into_a_kill(folder: Path, point: str) -> GitRepo:
         url = (folder / "address").read_text()
         pushing = threading.Thread(target=git, args=(repo.path, "push", url, "main"))
         pushing.start()
-        wait_for((folder / "stuck").exists, what="the point")
+        wait_for((folder / "stuck").exists, 120, "the point")
         process.kill()
         pushing.join(60)
         assert not pushing.is_alive()
