@@ -24,8 +24,10 @@ EnvwatchError                 message, hint; `retry` says what a loop does with 
 ├── CatalogError              the catalog cannot be opened
 ├── RootInUse                 another daemon holds this root
 ├── DaemonAway                no daemon answers on the control socket
+├── Busy                      too many ask at the same time                       retry
 ├── NotFound                  what was asked for does not exist
 ├── Forbidden                 the person may not do this
+│   └── Unknown               … and did not say who it is
 └── Conflict                  it cannot be done in the present state
 """
 
@@ -169,7 +171,15 @@ class NotFound(EnvwatchError):
     pass
 
 
+class Busy(EnvwatchError):
+    retry = True
+
+
 class Forbidden(EnvwatchError):
+    pass
+
+
+class Unknown(Forbidden):
     pass
 
 

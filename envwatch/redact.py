@@ -23,6 +23,8 @@ _HEADER = re.compile(
     re.IGNORECASE,
 )
 _KNOWN_TOKEN = re.compile(r"(?P<keep>\b(?:gh[opsu]|github_pat|glpat|ewt|xox[abp])[_-])[\w-]{10,}")
+# ours: 64 digits and 8 more that check them. Names of metrics and options look similar.
+_OWN_TOKEN = re.compile(r"(?P<keep>\benvwatch_)[0-9a-f]{20,}")
 
 _RULES = (
     _USER_AND_PASSWORD,
@@ -31,6 +33,7 @@ _RULES = (
     _PARAMETER,
     _HEADER,
     _KNOWN_TOKEN,
+    _OWN_TOKEN,
 )
 _AT_SIGN = (_USER_AND_PASSWORD, _USER_OVER_HTTP)
 

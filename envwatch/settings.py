@@ -75,6 +75,7 @@ class InstallOptions:
 class SourceKind(StrEnum):
     DIRECTORY = "directory"
     GIT = "git"
+    MANAGED = "managed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +136,7 @@ class SourceSettings:
 
     `interval` is the time between two looks: a rescan of a directory, a poll of a repository.
     `hook_secrets` are files with one secret each; a source without any takes no web hooks.
+    For a managed source `url` is the path of its repository; `edits` is `refuse` or `branch`.
     """
 
     name: str
@@ -158,6 +160,7 @@ class SourceSettings:
     timeout: float = 120.0
     max_files: int = 10_000
     hook_secrets: tuple[Path, ...] = ()
+    edits: str = "refuse"
     forge: ForgeSettings | None = None
 
     @property
@@ -255,6 +258,7 @@ class WebSettings:
     url: str = ""
     threads: int = 16
     proxy_hops: int = 0
+    max_push: int = 64 * 2**20
 
     @property
     def address(self) -> str:

@@ -97,6 +97,11 @@ class Store:
     def mirrors(self) -> Path:
         return self.root / "mirrors"
 
+    @property
+    def managed(self) -> Path:
+        """The bare repositories that people push to."""
+        return self.root / "managed"
+
     def log(self, build_id: int) -> Path:
         return self.root / "logs" / f"{build_id}.log"
 

@@ -33,7 +33,7 @@ def test_the_environment_of_the_readme_is_understood() -> None:
 def test_the_config_of_the_readme_loads(tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
     path.write_text(blocks("yaml")[1].replace("/srv/envwatch", str(tmp_path / "root")))
-    assert [s.name for s in config.load(path).sources] == ["team", "local"]
+    assert [s.name for s in config.load(path).sources] == ["team", "local", "people"]
 
 
 def test_the_first_two_commands_are_one_line_each() -> None:

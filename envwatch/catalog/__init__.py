@@ -18,6 +18,7 @@ from envwatch.catalog.notices import Notices
 from envwatch.catalog.recipients import Recipients
 from envwatch.catalog.sources import Sources
 from envwatch.catalog.statuses import Statuses
+from envwatch.catalog.tokens import Tokens
 from envwatch.model import EnvKey, Wishes
 
 
@@ -33,6 +34,7 @@ class Catalog:
     statuses: Statuses
     notices: Notices
     recipients: Recipients
+    tokens: Tokens
 
     def last_run(self, chore: str) -> datetime | None:
         """When a scheduled chore last ran: what was missed while down is caught up."""
@@ -83,4 +85,5 @@ def _catalog(database: Database) -> Catalog:
         notices=Notices(database),
         recipients=Recipients(database),
         deliveries=Deliveries(database),
+        tokens=Tokens(database),
     )

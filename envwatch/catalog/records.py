@@ -186,6 +186,24 @@ class DeliveryRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenRecord:
+    """Who may do what where, without the secret. `namespaces` are patterns: `team-*`."""
+
+    id: int
+    name: str
+    namespaces: tuple[str, ...]
+    write: bool
+    created_at: datetime
+    created_by: str
+    expires_at: datetime | None
+    used_at: datetime | None
+    revoked_at: datetime | None
+
+    def is_valid(self, now: datetime) -> bool:
+        return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
+
+
+@dataclass(frozen=True, slots=True)
 class EventRecord:
     id: int
     at: datetime

@@ -16,6 +16,7 @@ from envwatch.catalog.records import (
     GenerationRecord,
     SourceRecord,
     SpecRecord,
+    TokenRecord,
 )
 from envwatch.model import EnvKey
 
@@ -62,3 +63,7 @@ def spec(row: Row[Any]) -> SpecRecord:
 
 def delivery(row: Row[Any]) -> DeliveryRecord:
     return DeliveryRecord(**_values(row, DeliveryRecord))
+
+
+def token(row: Row[Any]) -> TokenRecord:
+    return TokenRecord(**_values(row, TokenRecord))

@@ -325,6 +325,24 @@ event = Table(
     sqlite_autoincrement=True,
 )
 
+# The secret itself is nowhere: `digest` is its sha256.
+token = Table(
+    "token",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", String(64), nullable=False),
+    Column("digest", String(64), nullable=False, unique=True),
+    Column("namespaces", Json(tuple[str, ...]), nullable=False),
+    Column("write", Boolean, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("created_by", Text, nullable=False, default=""),
+    Column("expires_at", Instant),
+    Column("used_at", Instant),
+    Column("revoked_at", Instant),
+    Index("ix_token_name", "name"),
+    sqlite_autoincrement=True,
+)
+
 chore = Table(
     "chore",
     metadata,

@@ -122,6 +122,11 @@ class Sources:
                 .values(confirmed_empty=True, fingerprint="")
             )
 
+    def tell(self, name: str, kind: str, message: str) -> None:
+        """Something that people did to a source, for its story."""
+        with self._database.write(news=False) as c:
+            note(c, kind, message, source=name)
+
     def refused(self) -> tuple[str, ...]:
         """The refused files of all sources, each with its first message."""
         FILE = schema.file.c  # noqa: N806  # the columns

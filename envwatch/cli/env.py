@@ -7,6 +7,7 @@ import click
 from envwatch.cli.lazy import LazyGroup, placeholders
 
 LOOKING, CHANGING, USING = (f"envwatch.cli.env_{part}" for part in ("looking", "changing", "using"))
+EDITING = "envwatch.cli.env_editing"
 
 COMMANDS = (
     ("list", f"{LOOKING}:listed", "List environments, those that need attention first."),
@@ -17,6 +18,9 @@ COMMANDS = (
     ("lock", f"{LOOKING}:lock", "Print the conda-lock.yml of a generation."),
     ("path", f"{USING}:path", "Print the path that people use."),
     ("shell-hook", f"{USING}:shell_hook", "Print the lines that activate it, without any conda."),
+    ("create", f"{EDITING}:create", "Make one: a commit that adds its file."),
+    ("edit", f"{EDITING}:edit", "Change its file by a commit."),
+    ("delete", f"{EDITING}:delete", "Remove its file by a commit: it is retired."),
     ("activate", f"{CHANGING}:activate", "Make a generation current and hold it there."),
     ("hold", f"{CHANGING}:hold", "Keep the current generation, or N, against newer ones."),
     ("release", f"{CHANGING}:release", "Let the newest generation become current again."),

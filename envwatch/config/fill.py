@@ -31,6 +31,10 @@ T = TypeVar("T")
 # words of a namespace that are settings of the same name
 PLAIN_WORDS = ("update", "archives", "group", "mode", "platforms", "description")
 LIMITS = {"timeout", "silence", "memory", "log_size"}
+SOURCE_WORDS = {
+    *("branch", "tag", "semver", "ref", "commit"),
+    *("include", "exclude", "interval", "timeout", "max_files", "edits"),
+}
 
 
 def root_of(config: sections.Config, path: Path) -> Path:
@@ -46,7 +50,7 @@ def settings_of(config: sections.Config, path: Path, root: Path) -> Settings:
     """The frozen settings. The config was checked before."""
     base = path.parent
     builds = config.builds or sections.Builds()
-    sources = tuple(source_of(entry, config, base) for entry in config.sources or ())
+    sources = tuple(source_of(entry, config, base, root) for entry in config.sources or ())
     names = dict.fromkeys([*(s.namespace for s in sources), *(config.namespaces or {})])
     patterns = {target: s.namespace for s in sources for target in targets_of(s.branches)}
     settings = Settings(
@@ -101,8 +105,12 @@ def _given(**values: Any) -> dict[str, Any]:
     return {key: value for key, value in values.items() if value is not None}
 
 
-def source_of(entry: sections.SourceEntry, config: sections.Config, base: Path) -> SourceSettings:
+def source_of(
+    entry: sections.SourceEntry, config: sections.Config, base: Path, root: Path
+) -> SourceSettings:
     """One source as it is written, with what is said for all."""
+    if entry.managed:
+        return _managed(entry, root)
     source = SourceSettings(
         name=entry.name,
         kind=SourceKind.GIT if entry.git else SourceKind.DIRECTORY,
@@ -115,8 +123,7 @@ def source_of(entry: sections.SourceEntry, config: sections.Config, base: Path) 
         hook_secrets=hook_secrets(entry, base),
         forge=forge_of(entry, base) if entry.forge else None,
     )
-    refs = {"branch", "tag", "semver", "ref", "commit"}
-    return _over(source, entry, refs | {"include", "exclude", "interval", "timeout", "max_files"})
+    return _over(source, entry, SOURCE_WORDS)
 
 
 def _credentials(entry: sections.SourceEntry, config: sections.Config, base: Path) -> Credentials:
@@ -171,6 +178,19 @@ def _notifier(entry: sections.NotifyEntry, base: Path) -> NotifierSettings:
 
 def _command(words: tuple[str, ...], base: Path) -> tuple[str, ...]:
     return (executable(base, words[0]), *words[1:]) if words else ()
+
+
+def _managed(entry: sections.SourceEntry, root: Path) -> SourceSettings:
+    """A repository of our own is a git source whose place and branch nobody chooses."""
+    namespace = namespace_of(entry)
+    source = SourceSettings(
+        name=entry.name,
+        kind=SourceKind.MANAGED,
+        namespace=namespace,
+        url=str(root / "managed" / f"{namespace}.git"),
+        branch="main",
+    )
+    return _over(source, entry, SOURCE_WORDS)
 
 
 def _namespace(name: str, said: Iterable[sections.NamespaceWords], base: Path) -> NamespaceSettings:
@@ -234,7 +254,7 @@ def _network(config: sections.Config, base: Path) -> Network:
 
 
 def _web(section: sections.Web) -> WebSettings:
-    web = _over(WebSettings(), section, {"url", "threads", "proxy_hops"})
+    web = _over(WebSettings(), section, {"url", "threads", "proxy_hops", "max_push"})
     if section.listen:
         host, port = split_listen(section.listen)
         web = replace(web, host=host, port=port)

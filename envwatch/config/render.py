@@ -69,6 +69,7 @@ def in_words(settings: Settings) -> dict[str, Any]:
             "url": web.url,
             "threads": web.threads,
             "proxy_hops": web.proxy_hops,
+            "max_push": write_size(web.max_push),
         },
         "watch": {
             "quiet_period": write_duration(settings.quiet_period),
@@ -157,21 +158,24 @@ def _difference(settings: NamespaceSettings, defaults: NamespaceSettings) -> dic
 
 
 def _source(source: SourceSettings) -> dict[str, Any]:
-    git = bool(source.url)
+    managed = source.kind is SourceKind.MANAGED
+    git = bool(source.url) and not managed
     return {
         "name": source.name,
-        "git": source.url,
+        "git": source.url if git else "",
         "directory": _path(source.directory),
+        "managed": True if managed else None,
         **_repository(source),
         "namespace": source.namespace,
         "include": list(source.include),
         "exclude": list(source.exclude),
         "interval": write_duration(source.interval),
-        "timeout": write_duration(source.timeout) if git else "",
+        "timeout": write_duration(source.timeout) if source.url else "",
         "max_files": source.max_files,
         "hook": {"secret_files": [str(f) for f in source.hook_secrets]}
         if source.hook_secrets
         else "",
+        "edits": source.edits if git else "",
         "forge": _forge(source.forge) if source.forge else None,
     }
 

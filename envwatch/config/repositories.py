@@ -15,7 +15,9 @@ from envwatch.git.urls import check_url, transport
 from envwatch.model import Level
 
 REFS = ("branch", "tag", "semver", "ref", "commit", "branches")
-ONLY_GIT = (*REFS, "timeout", "credentials", "verify", "signers", "hook")
+# what has no meaning for a repository of our own, and for a directory
+CHOSEN = (*REFS, "credentials", "verify", "signers", "hook", "forge", "edits")
+ONLY_GIT = (*CHOSEN, "timeout")
 
 
 def problems(config: sections.Config, base: Path) -> Iterator[Problem]:
@@ -51,7 +53,7 @@ def _refs(
         yield Problem((*where, key), f"`{given[0]}` says already what is followed", "give one")
     if given:
         try:
-            refs.check(fill.source_of(source, config, base))
+            refs.check(fill.source_of(source, config, base, base))
         except EnvwatchError as e:
             yield Problem((*where, given[0]), e.message, e.hint)
 

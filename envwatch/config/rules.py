@@ -48,17 +48,36 @@ def _sources(config: sections.Config, base: Path, root: Path) -> Iterator[Proble
         yield Problem(("sources",), "nothing is watched", hint, Level.WARNING)
     for index, source in enumerate(config.sources or ()):
         where = ("sources", index)
-        yield from _kind(source, where)
+        yield from (_managed if source.managed else _kind)(source, where)
         yield from _overlap(source, where, base, root)
         yield from _hook(source, where, base)
     yield from _names(config)
     yield from _shared(config)
+    yield from _managed_twice(config)
 
 
 def _kind(source: sections.SourceEntry, where: tuple[Step, ...]) -> Iterator[Problem]:
     if bool(source.git) == bool(source.directory):
         amount = "both `git` and" if source.git else "neither `git` nor"
         yield Problem(where, f"has {amount} `directory`", "give exactly one of them")
+
+
+def _managed(source: sections.SourceEntry, where: tuple[Step, ...]) -> Iterator[Problem]:
+    """The repository is ours: where it lies and how it is reached is not for the config to say."""
+    for key in ("git", "directory", *repositories.CHOSEN):
+        if getattr(source, key) is not None:
+            hint = "remove it: people push to `main`, and edits are commits there"
+            yield Problem((*where, key), "has no meaning for a managed source", hint)
+
+
+def _managed_twice(config: sections.Config) -> Iterator[Problem]:
+    seen: dict[str, str] = {}
+    for index, source in enumerate(config.sources or ()):
+        namespace = fill.namespace_of(source)
+        if source.managed and (other := seen.setdefault(namespace, source.name)) != source.name:
+            where = ("sources", index, "namespace" if source.namespace else "name")
+            text = f"`{other}` is the managed source of the namespace `{namespace}` already"
+            yield Problem(where, text, "one namespace has one repository")
 
 
 def _overlap(

@@ -75,6 +75,14 @@ Size = Annotated[
     int,
     _word(words.read_size, ["string", "integer"], pattern=f"^(?:{words.SIZE})$", examples=["8GiB"]),
 ]
+PushSize = Annotated[
+    int,
+    _word(
+        words.between(words.read_size, 2**20, 2**40, words.write_size),
+        pattern=f"^(?:{words.SIZE})$",
+        examples=["64MiB"],
+    ),
+]
 Mode = Annotated[int, _word(words.read_mode, ["string", "integer"], examples=["0750"])]
 Cron = Annotated[str, _word(words.read_cron, examples=["@daily", "30 3 * * *"])]
 Update = Annotated[str, _word(words.read_update, examples=["latest", "@weekly"])]
@@ -204,6 +212,7 @@ class Web(Section):
     proxy_hops: Annotated[int, _whole(0, 10)] | None = _key(
         "How many proxies before it set `X-Forwarded-*`; 0 trusts none"
     )
+    max_push: PushSize | None = _key("How large one push to a managed source may be")
 
 
 class Space(Section):
@@ -323,6 +332,9 @@ class SourceEntry(NamespaceWords):
     name: Name = Field(description="What the source is called")
     git: Repository | None = _key("URL or path of a repository; give this or `directory`")
     directory: PathText | None = _key("A folder; give this or `git`")
+    managed: Flag | None = _key(
+        "The repository is kept by envwatch itself, and people push to it; instead of `git`"
+    )
     branch: Text | None = _key("The branch that is followed. Not given: the repository's own")
     tag: Text | None = _key("A tag to follow instead of a branch")
     semver: Text | None = _key("Follow the newest tag in a range of versions, as `>=1.2 <2`")
@@ -347,6 +359,9 @@ class SourceEntry(NamespaceWords):
     max_files: Annotated[int, _whole(1, 100_000)] | None = _key("More files than this are refused")
     hook: Hook | None = _key("Web hooks of a forge wake the source. Not given: it takes none")
     forge: Forge | None = _key("Where each commit gets its status")
+    edits: Annotated[str, _one_of("refuse", "branch")] | None = _key(
+        "What becomes of an edit made here: refused, or pushed to a new branch of the repository"
+    )
 
 
 class Config(NamespaceWords):

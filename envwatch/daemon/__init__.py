@@ -27,6 +27,7 @@ from envwatch.watch import Watcher
 from envwatch.web import create_app
 from envwatch.web.context import Context, Health
 from envwatch.web.control import create_control
+from envwatch.web.git import body_limit
 from envwatch.web.server import Server, serve, serve_unix
 from envwatch.worker import chores
 from envwatch.worker.publish import Reached, nothing
@@ -151,8 +152,10 @@ class Daemon:
             ask_archive=self._ask_archive,
             started_at=datetime.now(UTC),
             hooks=hooked.receiver(parts, self._expected),
+            git=parts.pushes,
         )
-        page = serve(create_app(context), parts.settings().web)
+        limit = body_limit(parts.catalog, parts.settings())
+        page = serve(create_app(context), parts.settings().web, limit)
         control = create_control(Commands(parts).run)
         return page, serve_unix(control, parts.store.control)
 

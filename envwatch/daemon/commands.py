@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError, validate_call
 
 from envwatch.catalog.records import BuildRecord, EnvironmentRecord
+from envwatch.daemon.edit_commands import EditCommands
 from envwatch.daemon.parts import Parts
 from envwatch.errors import Conflict, NotFound
 from envwatch.model import BuildState, EnvKey, FileState
@@ -21,7 +22,7 @@ Answer = dict[str, Any]
 PREVIEWS = TypeAdapter(tuple[Preview, ...])
 
 
-class Commands:
+class Commands(EditCommands):
     """One method for each verb; arguments and answers are JSON."""
 
     def __init__(self, parts: Parts) -> None:

@@ -10,6 +10,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from envwatch.catalog import Catalog, open_catalog
+from envwatch.daemon.managed import open_door, place_of, prepare_managed
+from envwatch.door.editing import Editor
+from envwatch.door.pushes import Pushes
 from envwatch.errors import CatalogError
 from envwatch.executors import Executor
 from envwatch.executors.local import LocalExecutor
@@ -58,6 +61,8 @@ class Parts:
     operations: Operations
     looking: Turns
     teller: Teller
+    editor: Editor
+    pushes: Pushes
 
     def look(self, name: str, *, force: bool = False, since: float | None = None) -> Plan | None:
         """Reconcile one source; two looks at it at once would only get into each other's way."""
@@ -109,12 +114,14 @@ def _parts(settings: Settings, store: Store, catalog: Catalog, reached: Reached)
     executor = LocalExecutor()
     publisher = Publisher(catalog, store, storage, current, reached)
     worker = Worker(catalog, store, executor, publisher, current)
+    prepare_managed(settings, store)
     mirrors = Mirrors(store.mirrors)
     roster = Roster(settings.sources, mirrors)
     mirrors.sweep()
     dirty = Dirty()
     declare(catalog, settings)
     mark = marker(roster, dirty)
+    editor, pushes = open_door(store, catalog, roster.readable, current, mark)
     return Parts(
         settings=current,
         store=store,
@@ -128,6 +135,8 @@ def _parts(settings: Settings, store: Store, catalog: Catalog, reached: Reached)
         operations=Operations(catalog, publisher.converge, mark),
         looking=Turns(),
         teller=Teller(catalog, current, followed=roster.followed),
+        editor=editor,
+        pushes=pushes,
     )
 
 
@@ -143,7 +152,7 @@ def marker(roster: Roster, dirty: Dirty) -> Mark:
 
 def declare(catalog: Catalog, settings: Settings) -> None:
     """Tell the catalog which sources there are."""
-    catalog.sources.declare([(s, s.place) for s in settings.sources])
+    catalog.sources.declare([(s, place_of(s, settings)) for s in settings.sources])
 
 
 def reload(parts: Parts, settings: Settings) -> None:
@@ -156,5 +165,6 @@ def reload(parts: Parts, settings: Settings) -> None:
         logger.warning("`web` has changed: it takes effect at the next start")
     with parts.roster.writing:
         parts.settings.replace(settings)
+        prepare_managed(settings, parts.store)
         parts.roster.replace(settings.sources, Mirrors(parts.store.mirrors))
         declare(parts.catalog, settings)

@@ -1,4 +1,4 @@
-"""Where environment files come from: directories and git repositories, behind one protocol."""
+"""Where environment files come from: directories and repositories, behind one protocol."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from envwatch.settings import SourceKind, SourceSettings
 from envwatch.sources.directory import open_directory
 from envwatch.sources.family import Family, open_family
 from envwatch.sources.git import open_git
+from envwatch.sources.managed import open_managed
 
 
 class Source(Protocol):
@@ -58,4 +59,6 @@ def open_source(settings: SourceSettings, *, mirrors: Mirrors) -> Source:
     """Make a source; nothing is read yet. An address that is refused is a `SourceStalled`."""
     if settings.kind is SourceKind.GIT:
         return open_git(settings, mirrors)
+    if settings.kind is SourceKind.MANAGED:
+        return open_managed(settings, mirrors)
     return open_directory(settings)

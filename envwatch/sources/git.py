@@ -51,13 +51,13 @@ class GitSource:
         return self.mirror.path.name
 
     def fingerprint(self, since: float | None = None) -> str:
-        tip = self._tip(since)
+        tip = self.tip(since)
         return f"{tip.target}-{self.selection.mark}"
 
     def snapshot(self, seen: str = "") -> Snapshot:
         tip = self.memory.tip
         if tip is None or seen.partition("-")[0] != tip.target:
-            tip = self._tip(None)
+            tip = self.tip()
         last = self.memory.last
         if last is None or last.revision != tip.revision or last.ref != tip.ref:
             last = self.mirror.read(tip, self._snapshot, self.settings.verify)
@@ -67,12 +67,16 @@ class GitSource:
     def watch_paths(self) -> tuple[Path, ...]:
         return watched(self.settings.url)
 
-    def _tip(self, since: float | None) -> Tip:
+    def tip(self, since: float | None = None) -> Tip:
         """What is followed now. A commit that was given by its id is not asked for."""
         fixed = bool(self.settings.commit)
         offered = Refs({}) if fixed else self.mirror.remote.refs(since)
         self.memory.tip = resolve(self.settings, offered, shown(self.settings.url))
         return self.memory.tip
+
+    def at(self, tree: Tree) -> Snapshot:
+        """What one revision holds, wherever it was read from."""
+        return self._snapshot(tree)
 
     def _snapshot(self, tree: Tree) -> Snapshot:
         entries, messages = self._candidates(tree)

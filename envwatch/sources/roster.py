@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from envwatch.git.mirrors import Mirrors
 from envwatch.settings import SourceSettings
-from envwatch.sources import Looked, open_looked, open_source
+from envwatch.sources import Looked, Source, open_looked, open_source
 from envwatch.sources.family import Family
 
 
@@ -27,7 +27,11 @@ class Roster:
 
     def followed(self) -> tuple[SourceSettings, ...]:
         """The sources that have files: each branch in the place of its family."""
-        return tuple(s.settings for s in self.all() if not isinstance(s, Family))
+        return tuple(s.settings for s in self.readable())
+
+    def readable(self) -> tuple[Source, ...]:
+        """The sources that have files."""
+        return tuple(s for s in self.all() if not isinstance(s, Family))
 
     def names(self) -> set[str]:
         return set(self._sources)

@@ -86,7 +86,7 @@ class _Interest:
     def concerns(self, path: str, *, folder: bool) -> bool:
         if self.only:
             return path == self.only
-        if self.kind is SourceKind.GIT:
+        if self.kind is not SourceKind.DIRECTORY:
             return not path.endswith(".lock")
         if "/.git/" in path or path.endswith("/.git"):
             return False
@@ -141,7 +141,7 @@ class _Handler(FileSystemEventHandler):
             paths = [os.fsdecode(path) for path in (event.src_path, event.dest_path) if path]
             for i in self.interests:
                 if any(i.concerns(path, folder=event.is_directory) for path in paths):
-                    git = i.kind is SourceKind.GIT
+                    git = i.kind is not SourceKind.DIRECTORY
                     self._mark(i.source, quiet=min(self._quiet, _QUIET_GIT) if git else self._quiet)
         except Exception:
             logger.exception("an event of the file system was lost")

@@ -15,6 +15,7 @@ from envwatch.web.context import NAME, Asset, Context, Health, Site, site
 from envwatch.web.downloads import downloads
 from envwatch.web.faults import add_faults
 from envwatch.web.feeds import feeds
+from envwatch.web.git import git
 from envwatch.web.headers import add_headers, drop_many_ranges, name_no_host
 from envwatch.web.health import health
 from envwatch.web.hooks import hooks
@@ -53,7 +54,7 @@ def create_app(context: Context) -> Flask:
         app.add_template_filter(function)
     app.jinja_env.globals["version"] = version("envwatch")
     app.jinja_env.globals["asset"] = _address
-    for blueprint in (assets, health, hooks, feeds, logs, downloads, pages):
+    for blueprint in (assets, health, hooks, feeds, logs, downloads, git, pages):
         app.register_blueprint(blueprint)
     add_faults(app)
     app.before_request(drop_many_ranges)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import cast
+from typing import IO, Protocol, cast
 
 from flask import current_app
 
@@ -16,6 +16,7 @@ from envwatch.receive import Receiver
 from envwatch.settings import Settings
 from envwatch.storage import Storage
 from envwatch.web.cache import Cache
+from envwatch.web.tokens import Failures
 
 NAME = "envwatch"
 
@@ -27,6 +28,16 @@ class Health:
     alive: bool
     ready: bool
     reasons: tuple[str, ...] = ()
+
+
+class GitDoor(Protocol):
+    """Serves managed repositories by smart HTTP; requests and answers are files."""
+
+    def advertise(self, namespace: str, service: str, protocol: str) -> IO[bytes]: ...
+
+    def answer(
+        self, namespace: str, service: str, protocol: str, body: IO[bytes], by: str
+    ) -> IO[bytes]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +55,17 @@ class Context:
     ask_archive: Callable[[EnvKey, int], object]
     started_at: datetime
     hooks: Receiver
+    git: GitDoor | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """What one app keeps: its context, its files and the answers it remembers."""
+    """What one app keeps: its context, its files, the answers it remembers, the wrong tokens."""
 
     context: Context
     cache: Cache
     assets: tuple[Asset, ...]
+    failures: Failures = field(default_factory=Failures)
 
     def asset(self, name: str) -> Asset:
         return next(a for a in self.assets if a.name == name)

@@ -10,10 +10,10 @@ from typing import Any
 
 from flask import Flask, Response, jsonify, request
 
-from envwatch.errors import Conflict, EnvwatchError, NotFound
+from envwatch.errors import Conflict, EnvwatchError, NotFound, SpecError
 
 Run = Callable[[str, Mapping[str, Any]], dict[str, Any]]
-STATUS = {NotFound: 404, Conflict: 409}
+STATUS = {NotFound: 404, Conflict: 409, SpecError: 422}
 
 
 def create_control(run: Run) -> Flask:

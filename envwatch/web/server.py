@@ -16,6 +16,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from envwatch.errors import ConfigError
 from envwatch.settings import WebSettings
+from envwatch.web.bodies import BODY, Limit, channel_class, small
 
 App = Callable[..., Any]
 
@@ -23,7 +24,6 @@ CONNECTIONS = 2000
 # a connection may be silent for so long; waitress looks after them at the second interval
 SILENCE = 15
 LOOK_AFTER = 5
-BODY = 2**20
 HEADER = 32 * 2**10
 GRACE = 5
 CONTROL_THREADS = 4
@@ -63,15 +63,19 @@ class Server:
         wasyncore.close_all(self._map)
 
 
-def serve(app: App, settings: WebSettings) -> Server:
-    """Listen as `settings` say and answer. Raises ConfigError where the address cannot be had."""
+def serve(app: App, settings: WebSettings, limit: Limit = small) -> Server:
+    """Listen as `settings` say and answer. Raises ConfigError where the address cannot be had.
+
+    `limit` says how large the body of a request may be.
+    """
     bound = _bind(settings.host, settings.port)
     if settings.proxy_hops:
         hops = settings.proxy_hops
         app = ProxyFix(app, x_for=hops, x_proto=hops, x_host=hops, x_prefix=hops)
     host, port = bound.getsockname()[:2]
     address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-    return _started(app, bound, address, threads=settings.threads, proxied=settings.proxy_hops > 0)
+    proxied = settings.proxy_hops > 0
+    return _started(app, bound, address, threads=settings.threads, proxied=proxied, limit=limit)
 
 
 def serve_unix(app: App, path: Path) -> Server:
@@ -122,7 +126,13 @@ def _bind(host: str, port: int) -> socket.socket:
 
 
 def _started(
-    app: App, bound: socket.socket, address: str, *, threads: int, proxied: bool
+    app: App,
+    bound: socket.socket,
+    address: str,
+    *,
+    threads: int,
+    proxied: bool,
+    limit: Limit = small,
 ) -> Server:
     sockets: dict[int, Any] = {}
     with contextlib.ExitStack() as on_error:
@@ -140,6 +150,7 @@ def _started(
             clear_untrusted_proxy_headers=not proxied,
             ident="envwatch",
         )
+        made.channel_class = channel_class(limit)
         on_error.pop_all()
     server = Server(made, sockets, address)
     server.start()

@@ -10,6 +10,7 @@ import pytest
 from git_helpers import SPEC, Repo, new_repo
 
 from envwatch.errors import SourceError
+from envwatch.git.bare import Bare
 from envwatch.git.mirrors import Mirrors
 from envwatch.model import Snapshot
 from envwatch.settings import SourceKind, SourceSettings
@@ -25,6 +26,11 @@ class Folder:
         self.top = path / "top"
         self.top.mkdir()
         self.mirrors = path / "mirrors"
+
+    @property
+    def lies(self) -> Path:
+        """Where the source itself is."""
+        return self.top
 
     def put(self, files: dict[str, str | None]) -> None:
         for name, text in files.items():
@@ -64,7 +70,34 @@ class Repository(Folder):
         self.repo.commit({})
 
 
-@pytest.fixture(params=[Folder, Repository], ids=["directory", "git"])
+class Managed(Folder):
+    """Files come by pushes; the work tree beside it is the pusher's."""
+
+    kind = SourceKind.MANAGED
+
+    def __init__(self, path: Path) -> None:
+        self.repo: Repo = new_repo(path / "top")
+        self.top = self.repo.path
+        self.mirrors = path / "mirrors"
+        self.bare = Bare(path / "managed" / "team.git")
+        self.bare.prepare()
+        self.save()
+
+    @property
+    def lies(self) -> Path:
+        return self.bare.path
+
+    def save(self) -> None:
+        self.repo.commit({})
+        self.repo.git("push", "--quiet", str(self.bare.path), "main")
+
+    def open(self, **changes: Any) -> Source:
+        url = str(self.bare.path)
+        settings = SourceSettings("it", self.kind, "team", url=url, branch="main", **changes)
+        return open_source(settings, mirrors=Mirrors(self.mirrors))
+
+
+@pytest.fixture(params=[Folder, Repository, Managed], ids=["directory", "git", "managed"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Folder:
     place: Folder = request.param(tmp_path)
     place.put({"a.yml": SPEC, "b/c/d.yaml": SPEC, "readme.md": "no", "e.yml.bak": "no"})
@@ -196,16 +229,16 @@ def test_too_many_files_are_refused(place: Folder) -> None:
 def test_a_source_that_is_away_can_be_tried_again(place: Folder) -> None:
     source = place.open()
     before = source.snapshot()
-    away = shutil.move(place.top, place.top.with_name("away"))
+    away = shutil.move(place.lies, place.lies.with_name("away"))
     with pytest.raises(SourceError) as caught:
         source.snapshot()
     assert caught.value.retry
-    shutil.move(away, place.top)
+    shutil.move(away, place.lies)
     assert source.snapshot() == before
 
 
 def test_what_is_watched_is_on_this_machine(place: Folder) -> None:
-    assert all(str(path).startswith(str(place.top)) for path in place.open().watch_paths())
+    assert all(str(path).startswith(str(place.lies)) for path in place.open().watch_paths())
 
 
 def test_envwatch_yml_is_read_in_every_folder_that_a_pattern_reaches(place: Folder) -> None:

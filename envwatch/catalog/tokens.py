@@ -1,0 +1,126 @@
+"""Tokens: made once, kept as their sha256, found by it, revoked by name."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+import zlib
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import insert, select, update
+
+from envwatch.catalog import rows, schema
+from envwatch.catalog.database import Database
+from envwatch.catalog.records import TokenRecord
+from envwatch.errors import Conflict, NotFound
+
+TOKEN = schema.token.c
+
+PREFIX = "envwatch_"  # by it a secret that leaked is recognised, here and by scanners
+NOTED = timedelta(minutes=1)  # a use is written down again after this long
+_FORM = re.compile(rf"{PREFIX}(?P<secret>[0-9a-f]{{64}})(?P<sum>[0-9a-f]{{8}})")
+
+
+@dataclass(frozen=True, slots=True)
+class NewToken:
+    """A token with its secret, which is nowhere else: it is told once."""
+
+    token: TokenRecord
+    secret: str
+
+
+class Tokens:
+    """Who may read and push with which secret."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def create(
+        self,
+        name: str,
+        namespaces: tuple[str, ...],
+        *,
+        write: bool,
+        by: str = "",
+        expires_at: datetime | None = None,
+    ) -> NewToken:
+        """Raises Conflict where a token of this name is valid."""
+        now, secret = datetime.now(UTC), _new_secret()
+        with self._database.write(news=False) as c:
+            of_name = c.execute(select(schema.token).where(TOKEN.name == name))
+            if any(rows.token(row).is_valid(now) for row in of_name):
+                raise Conflict(
+                    f"there is a token `{name}` already",
+                    hint=f"revoke it first: `envwatch token revoke {name}`",
+                )
+            added = insert(schema.token).values(
+                name=name,
+                digest=_digest(secret),
+                namespaces=namespaces,
+                write=write,
+                created_at=now,
+                created_by=by,
+                expires_at=expires_at,
+            )
+            row = c.execute(added.returning(*schema.token.columns)).one()
+        return NewToken(rows.token(row), secret)
+
+    def all(self) -> tuple[TokenRecord, ...]:
+        """The newest first, also those that are valid no more."""
+        with self._database.read() as c:
+            found = c.execute(select(schema.token).order_by(TOKEN.id.desc()))
+            return tuple(rows.token(row) for row in found)
+
+    def revoke(self, name: str) -> None:
+        """Refuse all tokens of this name from now on. Done again, it changes nothing."""
+        of_name = TOKEN.name == name
+        with self._database.write(news=False) as c:
+            if c.execute(select(TOKEN.id).where(of_name)).first() is None:
+                raise NotFound(f"there is no token `{name}`", hint="see `envwatch token list`")
+            c.execute(
+                update(schema.token)
+                .where(of_name, TOKEN.revoked_at.is_(None))
+                .values(revoked_at=datetime.now(UTC))
+            )
+
+    def find(self, secret: str) -> TokenRecord | None:
+        """The valid token of a secret.
+
+        The lookup is by the hash of 256 random bits: how long it takes tells nothing of them.
+        """
+        now = datetime.now(UTC)
+        if not _is_well_formed(secret):
+            return None
+        with self._database.read() as c:
+            row = c.execute(select(schema.token).where(TOKEN.digest == _digest(secret))).first()
+        found = rows.token(row) if row else None
+        return found if found is not None and found.is_valid(now) else None
+
+    def used(self, token: TokenRecord) -> None:
+        """Note that it was used now, at most once a minute."""
+        now = datetime.now(UTC)
+        if token.used_at is not None and now - token.used_at < NOTED:
+            return
+        with self._database.write(news=False) as c:
+            c.execute(update(schema.token).where(TOKEN.id == token.id).values(used_at=now))
+
+
+def _new_secret() -> str:
+    secret = secrets.token_hex(32)
+    return f"{PREFIX}{secret}{_sum(secret)}"
+
+
+def _is_well_formed(text: str) -> bool:
+    """Could it be one of ours? Guesses and typing errors need no look into the catalog."""
+    found = _FORM.fullmatch(text)
+    return found is not None and _sum(found["secret"]) == found["sum"]
+
+
+def _sum(secret: str) -> str:
+    return f"{zlib.crc32(secret.encode()):08x}"
+
+
+def _digest(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()

@@ -1,0 +1,119 @@
+"""`envwatch token`: what lets a program of a person read and push, without a login."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import click
+
+from envwatch.catalog.records import TokenRecord
+from envwatch.cli.context import Options
+from envwatch.cli.control import ask, caller
+from envwatch.cli.output import json_option, print_json, print_table, say
+from envwatch.cli.reading import reading
+from envwatch.cli.settings import settings_of
+from envwatch.cli.words import when
+from envwatch.config.words import Wrong, read_duration
+
+NEVER = "never"
+
+
+def _seconds(ctx: click.Context, param: click.Parameter, value: str) -> float:
+    if value == NEVER:
+        return 0.0
+    try:
+        seconds = read_duration(value)
+    except Wrong as e:
+        raise click.BadParameter(f"{e.problem}: {e.hint}", ctx, param) from e
+    if not seconds:
+        raise click.BadParameter(f"a token that never ends is written `{NEVER}`", ctx, param)
+    return seconds
+
+
+@click.group("token")
+def command() -> None:
+    """Tokens: what git and other programs send to read and push."""
+
+
+@command.command()
+@click.argument("name")
+@click.option(
+    "--namespaces",
+    required=True,
+    metavar="PATTERNS",
+    help="The namespaces that it is for, as `people,team-*`.",
+)
+@click.option("--write/--read", default=True, help="May it push? Not given: yes.")
+@click.option(
+    "--expires",
+    "seconds",
+    default="90d",
+    show_default=True,
+    metavar="DURATION",
+    callback=_seconds,
+    help="How long it holds, or `never` for no end.",
+)
+@json_option
+@click.pass_obj
+def create(
+    options: Options, name: str, namespaces: str, write: bool, seconds: float, as_json: bool
+) -> None:
+    """Make a token and print it. It is shown this once: only its hash is kept."""
+    answer = ask(
+        settings_of(options),
+        "create_token",
+        name=name,
+        namespaces=namespaces,
+        write=write,
+        by=caller(),
+        seconds=seconds,
+    )
+    if as_json:
+        print_json(answer)
+        return
+    click.echo(answer["token"])
+    say("it is shown this once: git takes it as the password of any user name")
+
+
+@command.command("list")
+@json_option
+@click.pass_obj
+def listed(options: Options, as_json: bool) -> None:
+    """List tokens, the newest first, also those that hold no more. Secrets are not kept."""
+    with reading(options) as (catalog, _):
+        tokens = catalog.tokens.all()
+    now = datetime.now(UTC)
+    if as_json:
+        print_json(tokens)
+        return
+    print_table(
+        ("name", "state", "namespaces", "may", "created", "by", "last used", "expires"),
+        [_row(token, now) for token in tokens],
+        styles=["" if token.is_valid(now) else "dim" for token in tokens],
+    )
+
+
+@command.command()
+@click.argument("name")
+@json_option
+@click.pass_obj
+def revoke(options: Options, name: str, as_json: bool) -> None:
+    """Refuse a token from now on."""
+    answer = ask(settings_of(options), "revoke_token", name=name)
+    if as_json:
+        print_json(answer)
+    say(f"the token {name} is refused from now on")
+
+
+def _row(token: TokenRecord, now: datetime) -> tuple[str, ...]:
+    over = "revoked" if token.revoked_at else "expired"
+    return (
+        token.name,
+        "valid" if token.is_valid(now) else over,
+        ",".join(token.namespaces),
+        "read and push" if token.write else "read",
+        when(token.created_at),
+        token.created_by,
+        when(token.used_at),
+        when(token.expires_at) if token.expires_at else NEVER,
+    )

@@ -1,0 +1,63 @@
+"""The verbs of the control socket about edits of files, and about tokens."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from envwatch.access import read_patterns
+from envwatch.daemon.parts import Parts
+from envwatch.edit import Edit, Edited
+from envwatch.errors import Conflict
+from envwatch.model import EnvKey
+from envwatch.spec import valid_name
+
+Answer = dict[str, Any]
+
+EDITED = TypeAdapter(Edited)
+
+
+class EditCommands:
+    """One method for each verb, as in `Commands`."""
+
+    _parts: Parts
+
+    def file(self, namespace: str, name: str) -> Answer:
+        """The file of an environment now, and the revision to name with an edit of it."""
+        return asdict(self._parts.editor.read(EnvKey(namespace, name)))
+
+    def edit(self, wanted: Edit) -> Answer:
+        """Change, make or (without a text) remove one file by a commit."""
+        answer: Answer = EDITED.dump_python(self._parts.editor.edit(wanted), mode="json")
+        return answer
+
+    def create_token(
+        self,
+        name: str,
+        namespaces: str,
+        write: bool,
+        by: str,
+        seconds: float = 0.0,  # named by its caller
+    ) -> Answer:
+        """A token with its secret, told this once. It ends after so many seconds, or never."""
+        if not valid_name(name):
+            hint = "letters, digits, `.`, `_` and `-`; at most 64, the first a letter or digit"
+            raise Conflict(f"{name[:80]!a} cannot be the name of a token", hint=hint)
+        end = datetime.now(UTC) + timedelta(seconds=seconds) if seconds else None
+        made = self._parts.catalog.tokens.create(
+            name, read_patterns(namespaces), write=write, by=by, expires_at=end
+        )
+        return {
+            "name": name,
+            "namespaces": list(made.token.namespaces),
+            "write": write,
+            "expires_at": end.isoformat().replace("+00:00", "Z") if end else None,
+            "token": made.secret,
+        }
+
+    def revoke_token(self, name: str) -> Answer:
+        self._parts.catalog.tokens.revoke(name)
+        return {"name": name, "revoked": True}

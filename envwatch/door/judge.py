@@ -1,0 +1,115 @@
+"""What a change of files would mean, before it counts: refused, warned of, built, retired."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+from envwatch.asking import Parse
+from envwatch.catalog import Catalog
+from envwatch.edit import Outcome
+from envwatch.errors import NotFound
+from envwatch.model import (
+    Ask,
+    EnvKey,
+    FileOutcome,
+    FileState,
+    Level,
+    Message,
+    Plan,
+    Snapshot,
+    SourceFile,
+    Spec,
+)
+from envwatch.plan import make_plan, parse_file
+from envwatch.reconcile import REMEMBERED, rules_for
+from envwatch.settings import Settings, SourceSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """`refused` is what this change breaks; what was broken before it is only warned of."""
+
+    refused: tuple[Message, ...]
+    warned: tuple[Message, ...]
+    outcomes: tuple[Outcome, ...]
+    files: tuple[FileOutcome, ...]
+
+    def key_of(self, path: str) -> EnvKey | None:
+        """The environment that a file is for."""
+        return next((f.key for f in self.files if f.path == path), None)
+
+
+class _Parsed:
+    """Parses each content once, as far as it is understood: what is refused is rare and short."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, str, bool], Spec | None] = {}
+
+    def __call__(self, file: SourceFile, known: bool) -> Spec | None:  # as plan.Parse
+        key, parsed = (file.path, file.content, known), self._known
+        if key in parsed:
+            return parsed[key]
+        found = parse_file(file, known)
+        if len(parsed) >= REMEMBERED:
+            # another one: somebody may be reading in this one
+            self._known = parsed = {}
+        parsed[key] = found
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """Plans a change as the next look at its source would, and writes nothing."""
+
+    catalog: Catalog
+    settings: Callable[[], Settings]
+    parse: Parse = field(default_factory=_Parsed, compare=False)
+
+    def __call__(self, source: SourceSettings, before: Snapshot, after: Snapshot) -> Verdict:
+        plan = self._plan(source, after)
+        known = {f.path: f.content for f in before.files}
+        touched = {f.path for f in after.files if known.get(f.path) != f.content}
+        bad = [f for f in plan.files if f.state is FileState.REFUSED]
+        broken = self._refused(source, before) if any(f.path not in touched for f in bad) else set()
+        ours = [f for f in bad if f.path in touched or f.path not in broken]
+        warned = [f.messages[0] for f in bad if f not in ours]
+        warned += [
+            m
+            for f in plan.files
+            if f.state is FileState.UNDERSTOOD and f.path in touched
+            for m in f.messages
+            if m.level is Level.WARNING
+        ]
+        outcomes = tuple(self._outcomes(plan, touched))
+        return Verdict(tuple(f.messages[0] for f in ours), tuple(warned), outcomes, plan.files)
+
+    def _refused(self, source: SourceSettings, snapshot: Snapshot) -> set[str]:
+        files = self._plan(source, snapshot).files
+        return {f.path for f in files if f.state is FileState.REFUSED}
+
+    def _plan(self, source: SourceSettings, snapshot: Snapshot) -> Plan:
+        standing = self.catalog.sources.standing(source.name)
+        return make_plan(snapshot, standing, rules_for(self.settings(), source), self.parse)
+
+    def _outcomes(self, plan: Plan, touched: Iterable[str]) -> Iterator[Outcome]:
+        for ask in plan.build:
+            yield Outcome(ask.key, self._change(ask), self._url(ask.key))
+        for ask in plan.touch:
+            if ask.path in touched:
+                yield Outcome(ask.key, "no change to build")
+        for key in plan.retire:
+            yield Outcome(key, "will be retired, for its file is gone")
+
+    def _change(self, ask: Ask) -> str:
+        try:
+            env = self.catalog.generations.environment(ask.key)
+        except NotFound:
+            return "will be solved and built"
+        known = self.catalog.generations.latest_asked(env.id, ask.digest)
+        back = f"will go back to the lock of #{known.number}" if known else ""
+        what = back or "will be solved and built"
+        return f"{what}, and stays held at #{env.current}" if env.held else what
+
+    def _url(self, key: EnvKey) -> str:
+        return f"{self.settings().web.address}/{key.namespace}/{key.name}/"

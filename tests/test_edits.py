@@ -1,0 +1,291 @@
+"""Edits are commits: by the person, on what the person saw, refused as a look would refuse."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from managed_helpers import FILE, Lab, push, served, settings_for, text
+from repos import GitRepo, make_repo
+
+from envwatch.edit import Author, Edit
+from envwatch.errors import Conflict, NotFound, SpecError
+from envwatch.model import EnvKey
+from envwatch.settings import SourceKind, SourceSettings
+from envwatch.views import pages
+
+ADA = Author("Ada Lovelace", "ada@example.org")
+NEW = Edit("people", FILE, text("python=3.11"), ADA)
+KEY = EnvKey("people", "demo")
+
+
+@pytest.fixture
+def remote(tmp_path: Path) -> GitRepo:
+    """What somebody's forge holds; its clone is the remote of the sources `open` and `closed`."""
+    repo = make_repo(tmp_path / "work")
+    repo.commit({FILE: text("python=3.11"), "other.yml": text("python", name="other")}, "first")
+    repo.bare(tmp_path / "forge.git")
+    return repo
+
+
+@pytest.fixture
+def lab(tmp_path: Path, remote: GitRepo) -> Iterator[Lab]:
+    url = str(tmp_path / "forge.git")
+    opened = SourceSettings("open", SourceKind.GIT, "open", url=url, branch="main", edits="branch")
+    closed = replace(opened, name="closed", namespace="closed", edits="refuse")
+    folder = SourceSettings("folder", SourceKind.DIRECTORY, "folder", directory=Path("/opt/envs"))
+    with served(settings_for(tmp_path / "root", opened, closed, folder)) as lab:
+        yield lab
+
+
+def edit(lab: Lab, wanted: Edit) -> str:
+    """The commit of an edit."""
+    return lab.parts.editor.edit(wanted).revision
+
+
+def shown(lab: Lab, what: str) -> str:
+    return lab.bare.run("show", "--no-patch", f"--format={what}", "main").decode().strip()
+
+
+# ---------------------------------------------------------------- commits
+
+
+def test_an_edit_is_one_commit_by_the_person(lab: Lab) -> None:
+    revision = edit(lab, replace(NEW, message="For the report\n\nAs agreed"))
+    assert lab.tip() == revision
+    assert shown(lab, "%an <%ae>") == "Ada Lovelace <ada@example.org>"
+    assert shown(lab, "%cn") == "envwatch"
+    assert shown(lab, "%B") == "For the report\n\nAs agreed"
+    assert lab.bare.run("show", f"main:{FILE}").decode() == NEW.text
+    assert lab.is_whole()
+
+
+def test_an_edit_leaves_all_other_files_as_they_are(lab: Lab, tmp_path: Path) -> None:
+    repo = lab.clone(tmp_path / "ada", lab.token())
+    (repo.path / "run.sh").write_text("#!/bin/sh\n")
+    (repo.path / "run.sh").chmod(0o755)
+    push(repo, {FILE: text("python"), "demo/notes.txt": "x", "a/b/c.yml": text("x", name="c")})
+    edit(lab, replace(NEW, seen=lab.tip()))
+    changed = lab.bare.run("diff", "--raw", "--no-abbrev", "main~1", "main").decode().split("\n")
+    assert [line.split("\t")[1] for line in changed if line] == [FILE]
+    assert b"100755" in lab.bare.run("ls-tree", "main", "run.sh")
+
+
+def test_an_edit_has_its_source_looked_at_and_says_what_it_means(lab: Lab) -> None:
+    made = lab.parts.editor.edit(NEW)
+    assert [str(o) for o in made.outcomes] == [
+        "people/demo: will be solved and built: https://env.example.org/people/demo/"
+    ]
+    assert (made.branch, made.live) == ("main", True)
+    assert lab.parts.dirty.take(5) == "people"
+    lab.parts.look("people")
+    assert lab.parts.editor.read(KEY).revision == made.revision
+
+
+def test_an_edit_that_changes_nothing_makes_no_commit(lab: Lab) -> None:
+    first = edit(lab, NEW)
+    again = lab.parts.editor.edit(replace(NEW, seen=first))
+    assert (again.changed, again.revision, lab.tip()) == (False, first, first)
+
+
+def test_a_file_that_goes_takes_its_empty_folder_with_it(lab: Lab) -> None:
+    edit(lab, NEW)
+    edit(lab, replace(NEW, path="other.yml", text=text("python", name="other")))
+    edit(lab, replace(NEW, text=None, seen=lab.tip()))
+    assert lab.bare.run("ls-tree", "-r", "--name-only", "main").decode() == "other.yml\n"
+
+
+def test_the_last_file_may_go(lab: Lab) -> None:
+    edit(lab, NEW)
+    edit(lab, replace(NEW, text=None, seen=lab.tip()))
+    assert lab.bare.run("ls-tree", "main") == b""
+    assert lab.is_whole()
+
+
+def test_odd_authors_cannot_write_other_lines(lab: Lab) -> None:
+    edit(lab, replace(NEW, author=Author("a\nparent x <b>", "c>\nd\0")))
+    assert shown(lab, "%an|%ae") == "a parent x  b|cd"
+
+
+# ---------------------------------------------------------------- what is refused
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("name: demo\ndependencies: x\n", f"{FILE}:2:15: `dependencies` must be a list"),
+        (text("python") + "channels: [nvidia]\n", "`nvidia`"),
+        ("", "the file is empty"),
+        ("a: 1\n", "not an environment"),
+        ("x" * 70_000, "too large"),
+    ],
+)
+def test_a_text_that_a_look_would_refuse_makes_no_commit(lab: Lab, content: str, told: str) -> None:
+    edit(lab, NEW)
+    lab.parts.look("people")
+    before = lab.tip()
+    with pytest.raises(SpecError) as caught:
+        edit(lab, replace(NEW, text=content, seen=before))
+    assert told in caught.value.message
+    assert lab.tip() == before
+
+
+def test_a_name_that_another_file_has_is_refused(lab: Lab) -> None:
+    edit(lab, NEW)
+    lab.parts.look("people")
+    with pytest.raises(SpecError, match=f"is defined by {FILE} already"):
+        edit(lab, replace(NEW, path="a.yml"))
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["", "/etc/x.yml", "../x.yml", "a/../b.yml", "a//b.yml", ".git/x.yml", "a/.GIT/hooks/x.yml",
+     "x.txt", "a\n.yml", "a/b", ".hidden/x.yml", "x/" * 300 + "a.yml"],
+)  # fmt: skip
+def test_a_path_that_is_none_of_the_source_is_refused(lab: Lab, path: str) -> None:
+    with pytest.raises(Conflict):
+        edit(lab, replace(NEW, path=path))
+    assert not lab.tip()
+
+
+def test_a_file_does_not_become_a_folder(lab: Lab) -> None:
+    edit(lab, replace(NEW, path="demo.yml"))
+    with pytest.raises(Conflict, match=r"`demo\.yml` is a file, so nothing can lie in it"):
+        edit(lab, replace(NEW, path="demo.yml/x.yml", text=text("x", name="x")))
+
+
+def test_what_is_not_there_cannot_go(lab: Lab) -> None:
+    with pytest.raises(NotFound, match=f"there is no `{FILE}`"):
+        edit(lab, replace(NEW, text=None))
+
+
+def test_a_namespace_that_no_source_fills_takes_no_edit(lab: Lab) -> None:
+    with pytest.raises(NotFound, match="no source fills the namespace `nobody`"):
+        edit(lab, replace(NEW, namespace="nobody"))
+
+
+# ---------------------------------------------------------------- two people
+
+
+def test_the_second_edit_of_one_file_is_told_who_was_faster(lab: Lab) -> None:
+    seen = edit(lab, NEW)
+    theirs = edit(lab, replace(NEW, text=text("python=3.12"), seen=seen, message="Newer"))
+    mine = replace(NEW, text=text("python=3.10"), author=Author("Ben", "b@x"), seen=seen)
+    with pytest.raises(Conflict) as caught:
+        edit(lab, mine)
+    assert caught.value.message == (
+        f"`{FILE}` was changed by Ada Lovelace in {theirs[:12]} (Newer), "
+        f"after {seen[:12]} that you saw"
+    )
+    assert lab.tip() == theirs
+
+
+def test_a_change_of_another_file_is_no_conflict(lab: Lab) -> None:
+    seen = edit(lab, NEW)
+    edit(lab, replace(NEW, path="other.yml", text=text("python", name="other")))
+    edit(lab, replace(NEW, text=text("python=3.12"), seen=seen))
+    assert len(lab.bare.run("rev-list", "main").split()) == 3
+
+
+def test_a_file_that_somebody_removed_is_a_conflict(lab: Lab) -> None:
+    seen = edit(lab, NEW)
+    edit(lab, replace(NEW, text=None, seen=seen))
+    with pytest.raises(Conflict, match="was changed by Ada Lovelace"):
+        edit(lab, replace(NEW, text=text("python=3.12"), seen=seen))
+
+
+def test_a_new_file_does_not_replace_one_that_is_there(lab: Lab) -> None:
+    edit(lab, NEW)
+    with pytest.raises(Conflict, match=f"`{FILE}` is there already"):
+        edit(lab, replace(NEW, text=text("python=3.12")))
+
+
+@pytest.mark.parametrize("seen", ["main", "--all", "0" * 40, "HEAD~1"])
+def test_a_revision_that_nobody_saw_is_a_conflict(lab: Lab, seen: str) -> None:
+    edit(lab, NEW)
+    with pytest.raises(Conflict, match="cannot be compared"):
+        edit(lab, replace(NEW, text=text("python=3.12"), seen=seen))
+
+
+def test_edits_of_many_files_at_the_same_time_all_arrive(lab: Lab) -> None:
+    def write(number: int) -> None:
+        edit(lab, replace(NEW, path=f"{number}.yml", text=text("x", name=f"e{number}")))
+
+    writers = [threading.Thread(target=write, args=(n,)) for n in range(4)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert len(lab.bare.run("ls-tree", "--name-only", "main").split()) == 4
+    assert lab.is_whole()
+
+
+# ---------------------------------------------------------------- sources elsewhere
+
+
+def test_a_source_without_edits_says_where_to_edit(lab: Lab, tmp_path: Path) -> None:
+    with pytest.raises(Conflict) as caught:
+        edit(lab, replace(NEW, namespace="closed"))
+    assert caught.value.message == "source `closed` takes no edits"
+    assert f"edit it in {tmp_path / 'forge.git'}" in caught.value.hint
+    with pytest.raises(Conflict) as caught:
+        edit(lab, replace(NEW, namespace="folder"))
+    assert caught.value.hint == "edit it in /opt/envs"
+
+
+def test_a_source_without_edits_is_not_opened_for_one(lab: Lab) -> None:
+    lab.parts.look("closed")
+    with pytest.raises(Conflict, match="source `closed` takes no edits"):
+        lab.parts.editor.read(EnvKey("closed", "demo"))
+
+
+def test_edits_are_in_the_story_of_their_source(lab: Lab, remote: GitRepo) -> None:
+    revision = edit(lab, NEW)
+    proposed = replace(NEW, namespace="open", text=text("python=3.12"), seen=remote.head)
+    lab.parts.editor.edit(proposed)
+    (event,) = pages.source(lab.parts.catalog, "people").source.events
+    assert event.message == f"{FILE} by Ada Lovelace: {revision[:12]} on `main`"
+    assert len(pages.source(lab.parts.catalog, "open").source.events) == 1
+
+
+def test_an_edit_of_a_remote_source_is_a_commit_on_a_new_branch(
+    lab: Lab, remote: GitRepo, tmp_path: Path
+) -> None:
+    forge = GitRepo(tmp_path / "forge.git")
+    wanted = replace(NEW, namespace="open", text=text("python=3.12"), seen=remote.head)
+    made = lab.parts.editor.edit(wanted)
+    assert (made.branch, made.live) == ("envwatch/edit-1-demo-environment", False)
+    assert forge.git("rev-parse", "main") == remote.head
+    assert forge.git("rev-parse", f"{made.branch}^") == remote.head
+    assert forge.git("log", "-1", "--format=%an", made.branch) == "Ada Lovelace"
+    assert forge.git("diff", "--name-only", "main", made.branch) == FILE
+    again = lab.parts.editor.edit(replace(wanted, text=text("python=3.13")))
+    assert again.branch == "envwatch/edit-2-demo-environment"
+    forge.git("fsck", "--strict")
+
+
+def test_a_proposal_that_a_look_would_refuse_is_not_pushed(
+    lab: Lab, remote: GitRepo, tmp_path: Path
+) -> None:
+    with pytest.raises(SpecError):
+        edit(lab, replace(NEW, namespace="open", text="dependencies: x", seen=remote.head))
+    assert "edit" not in GitRepo(tmp_path / "forge.git").git("branch")
+
+
+def test_a_proposal_for_a_file_that_has_moved_on_is_a_conflict(lab: Lab, remote: GitRepo) -> None:
+    seen = remote.head
+    remote.commit({FILE: text("python=3.9")})
+    remote.git("push", "--quiet", "origin", "main")
+    with pytest.raises(Conflict, match="cannot be compared"):
+        edit(lab, replace(NEW, namespace="open", text=text("python=3.12"), seen=seen))
+
+
+def test_a_remote_that_refuses_the_branch_is_told(
+    lab: Lab, remote: GitRepo, tmp_path: Path
+) -> None:
+    GitRepo(tmp_path / "forge.git").git("branch", "envwatch")
+    with pytest.raises(Conflict, match="takes no new branch: failed to update ref"):
+        edit(lab, replace(NEW, namespace="open", text=text("python=3.12"), seen=remote.head))
