@@ -152,10 +152,11 @@ def test_a_packed_request_is_answered(lab: Lab) -> None:
     ("body", "told"),
     [
         (b"no gzip at all", "the gzip of the request is broken"),
-        (gzip.compress(LS)[:-9], "the gzip of the request is cut off"),
+        (gzip.compress(LS, mtime=0)[:-9], "the gzip of the request is cut off"),
         (b"", "the gzip of the request is cut off"),
-        (gzip.compress(bytes(64 * 2**20), 9), "the request is larger than 8388608 bytes"),
+        (gzip.compress(bytes(64 * 2**20), mtime=0), "the request is larger than 8388608 bytes"),
     ],
+    ids=["none", "cut off", "empty", "bomb"],
 )
 def test_a_bad_gzip_is_refused(lab: Lab, body: bytes, told: str) -> None:
     assert fetch(lab, body, Content_Encoding="gzip") == (400, f"{told}\n")
