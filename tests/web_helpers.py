@@ -134,6 +134,7 @@ def stand(root: Path, url: str = "https://env.example.org") -> Iterator[Stand]:
         health=lambda: made.health,
         ask_archive=lambda key, number: made.asked.append((key, number)),
         started_at=datetime.now(UTC),
+        next_look=lambda _: datetime.now(UTC) + timedelta(seconds=40),
         hooks=Receiver(
             catalog, lambda: made.settings, lambda source, **_: made.woken.append(source)
         ),

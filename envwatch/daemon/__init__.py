@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import sdnotify
@@ -152,12 +152,21 @@ class Daemon:
             ask_archive=self._ask_archive,
             started_at=datetime.now(UTC),
             hooks=hooked.receiver(parts, self._expected),
+            next_look=self._next_look,
             git=parts.pushes,
         )
         limit = body_limit(parts.catalog, parts.settings())
         page = serve(create_app(context), parts.settings().web, limit)
         control = create_control(Commands(parts).run)
         return page, serve_unix(control, parts.store.control)
+
+    def _next_look(self, source: str) -> datetime | None:
+        """When a source is looked at, at the latest: its poll, or the try after an error."""
+        found = self._parts.roster.get(source)
+        waits = self._parts.dirty.rest(source)
+        if found is not None and waits is None:
+            waits = self._watcher.next_poll(found.group)
+        return None if waits is None else datetime.now(UTC) + timedelta(seconds=waits)
 
     def _ask_archive(self, key: EnvKey, number: int) -> None:
         self._parts.operations.ask_archive(key, number)

@@ -19,7 +19,9 @@ def commits(c: Connection, wanted: Iterable[tuple[str, str]]) -> dict[tuple[str,
         return {}
     query = select(schema.revision).where(tuple_(REVISION.source, REVISION.revision).in_(pairs))
     return {
-        (r.source, r.revision): Commit(r.revision, r.author, r.email, r.subject, r.committed_at)
+        (r.source, r.revision): Commit(
+            r.revision, r.author, r.email, r.subject, r.committed_at, r.signature
+        )
         for r in c.execute(query)
     }
 

@@ -95,6 +95,13 @@ class Dirty:
             waiting = self._names.get(name)
             return waiting.since if waiting else self._clock()
 
+    def rest(self, name: str) -> float | None:
+        """In how many seconds a name is due; None where nothing waits."""
+        with self._changed:
+            waiting = self._names.get(name)
+            due = waiting.due if waiting else None
+            return None if due is None else max(0.0, due - self._clock())
+
     def _due(self, *, sound: bool) -> list[tuple[float, str]]:
         return [
             (waiting.due, name)

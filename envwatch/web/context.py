@@ -44,7 +44,7 @@ class GitDoor(Protocol):
 class Context:
     """`log_path` is where the log of a build lies, `ask_archive` has an archive made.
 
-    `hooks` takes what forges send.
+    `hooks` takes what forges send; `next_look` is when a source is looked at, at the latest.
     """
 
     catalog: Catalog
@@ -55,6 +55,7 @@ class Context:
     ask_archive: Callable[[EnvKey, int], object]
     started_at: datetime
     hooks: Receiver
+    next_look: Callable[[str], datetime | None]
     git: GitDoor | None = None
 
 

@@ -120,7 +120,12 @@ def of_build(it: BuildPage) -> dict[str, Any]:
 
 
 def of_told(_: object) -> dict[str, Any]:
-    return {"told": notifiers.told(site().context.catalog)}
+    context = site().context
+    return {
+        "told": notifiers.told(context.catalog),
+        "next_look": context.next_look,
+        "families": {record.family for record in context.catalog.sources.all()},
+    }
 
 
 def downloads(

@@ -95,6 +95,7 @@ def server(root: Path, port: Any, changes: Any, stop: Event) -> None:
         health=lambda: Health(alive=True, ready=True),
         ask_archive=lambda _key, _number: None,
         started_at=datetime.now(UTC),
+        next_look=lambda _: None,
         hooks=Receiver(catalog, lambda: Settings(root), lambda _source, **_how: None),
     )
     running = serve(create_app(context), WebSettings(port=0))

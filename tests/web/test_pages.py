@@ -27,7 +27,8 @@ from web_helpers import (
     result,
 )
 
-from envwatch.model import RUNNING, EnvKey, FileOutcome, FileState
+from envwatch.model import RUNNING, Commit, EnvKey, FileOutcome, FileState, Plan
+from envwatch.settings import SourceKind, SourceSettings
 from envwatch.web.cache import Answer, Cache
 
 DOCS = Path(__file__).parents[2] / "docs" / "http.md"
@@ -257,6 +258,20 @@ def test_refused_files_are_shown_with_their_place(filled: Stand) -> None:
     text = words(filled.text("/sources"))
     assert "2 understood, 1 ignored, 1 refused" in text
     assert "analyst/broken.yml:4:1 dependencies must be a list" in text
+
+
+def test_a_source_says_what_it_follows_and_when_it_is_looked_at(filled: Stand) -> None:
+    branch = SourceSettings(
+        "apps@v1", SourceKind.GIT, "apps", url="/srv/apps", semver="1.x", family="apps"
+    )
+    signed = Commit("c" * 40, "Ada", "ada@example.org", "Maps", signature="ada@example.org (key)")
+    filled.catalog.sources.declare([(branch, branch.place)], family="apps")
+    plan = Plan("apps@v1", "c" * 40, signed, ref="refs/tags/v1.4.0")
+    filled.catalog.sources.apply(plan, fingerprint="f", rules="r")
+    text = filled.text("/source?name=apps@v1")
+    for said in ("tags 1.x", "refs/tags/v1.4.0", "signed by ada@example.org", "next look"):
+        assert said in text
+    assert 'href="/source?name=apps"' in text
 
 
 def test_every_file_of_a_source_is_reached_by_paging(empty: Stand) -> None:
