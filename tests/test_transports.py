@@ -16,9 +16,12 @@ from git_helpers import SPEC, Repo, git, new_repo
 from git_servers import PASSWORD, Served, free_port, git_daemon, https_server, ssh_server
 from waiting import wait_for
 
+from envwatch.edit import Author
 from envwatch.errors import SourceError, SourceStalled
+from envwatch.git.commits import Change, commit
 from envwatch.git.mirrors import Mirrors
-from envwatch.git.refs import resolve, wanted
+from envwatch.git.pushing import push_edit
+from envwatch.git.refs import Tip, resolve, wanted
 from envwatch.git.tree import Tree
 from envwatch.settings import Credentials, SourceKind, SourceSettings
 
@@ -85,9 +88,11 @@ class Reader:
         self.mirror = Mirrors(mirrors).of(served.url, served.credentials, timeout)
         self.mirror.remote.want(wanted(self.settings))
 
+    def tip(self) -> Tip:
+        return resolve(self.settings, self.mirror.remote.refs(), self.settings.url)
+
     def read(self) -> dict[str, bytes | None]:
-        tip = resolve(self.settings, self.mirror.remote.refs(), self.settings.url)
-        return self.mirror.read(tip, _contents)
+        return self.mirror.read(self.tip(), _contents)
 
 
 def _contents(tree: Tree) -> dict[str, bytes | None]:
@@ -146,6 +151,26 @@ def test_a_large_repository_is_not_fetched_whole(
     with TRANSPORTS[transport](bare(repo), tmp_path / "server") as served:
         assert Reader(tmp_path / "mirrors", served).read() == {"a.yml": SPEC.encode()}
     assert sum(f.stat().st_size for f in (tmp_path / "mirrors").rglob("*") if f.is_file()) < 500_000
+
+
+@pytest.mark.parametrize("transport", ["file", "https", "ssh"])
+def test_an_edit_is_pushed_to_a_branch_of_its_own(
+    tmp_path: Path, repo: Repo, transport: str
+) -> None:
+    git(bare(repo), "config", "http.receivepack", "true")
+
+    def propose(tree: Tree) -> str:
+        change = Change("a.yml", b"edited: 1\n")
+        made = commit(tree.run, tree.revision, change, Author("Bob", "bob@example.org"), "Edit")
+        return push_edit(tree.run, served.url, made, "a")
+
+    with TRANSPORTS[transport](bare(repo), tmp_path / "server") as served:
+        reader = Reader(tmp_path / "mirrors", served)
+        branch = reader.mirror.read(reader.tip(), propose)
+        assert branch == "envwatch/edit-1-a"
+        edited = Reader(tmp_path / "mirrors", served, branch=branch)
+        assert edited.read() == {"a.yml": b"edited: 1\n"}
+        assert reader.read() == {"a.yml": SPEC.encode()}
 
 
 # ---------------------------------------------------------------- who is let in
