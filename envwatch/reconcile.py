@@ -70,7 +70,7 @@ class Reconciler:
         self._roster = roster
         self._changed = changed
         self._mark = mark
-        self._parsed = _Parsed()
+        self._parsed = Parsed()
         self._suspect: set[str] = set()
 
     def look(self, name: str, *, force: bool = False, since: float | None = None) -> Plan | None:
@@ -208,7 +208,7 @@ def _identity(rules: Rules, source: SourceSettings) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-class _Parsed:
+class Parsed:
     """Parses each content once; errors are not remembered, for they are rare and short."""
 
     def __init__(self) -> None:

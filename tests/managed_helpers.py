@@ -14,6 +14,7 @@ from repos import GitRepo
 
 from envwatch.daemon.parts import Parts, assemble
 from envwatch.git.bare import Bare
+from envwatch.receive import Receiver
 from envwatch.settings import NamespaceSettings, Settings, SourceKind, SourceSettings, WebSettings
 from envwatch.web import Context, Health, Server, create_app, serve
 from envwatch.web.git import body_limit
@@ -128,6 +129,8 @@ def served(settings: Settings) -> Iterator[Lab]:
             ask_archive=parts.operations.ask_archive,
             started_at=datetime.now(UTC),
             git=parts.pushes,
+            hooks=Receiver(parts.catalog, parts.settings, parts.operations.mark),
+            next_look=lambda _: None,
         )
         limit = body_limit(parts.catalog, settings)
         server = serve(create_app(context), settings.web, limit)

@@ -18,11 +18,9 @@ from envwatch.model import (
     Message,
     Plan,
     Snapshot,
-    SourceFile,
-    Spec,
 )
-from envwatch.plan import make_plan, parse_file
-from envwatch.reconcile import REMEMBERED, rules_for
+from envwatch.plan import make_plan
+from envwatch.reconcile import Parsed, rules_for
 from envwatch.settings import Settings, SourceSettings
 
 
@@ -40,31 +38,13 @@ class Verdict:
         return next((f.key for f in self.files if f.path == path), None)
 
 
-class _Parsed:
-    """Parses each content once, as far as it is understood: what is refused is rare and short."""
-
-    def __init__(self) -> None:
-        self._known: dict[tuple[str, str, bool], Spec | None] = {}
-
-    def __call__(self, file: SourceFile, known: bool) -> Spec | None:  # as plan.Parse
-        key, parsed = (file.path, file.content, known), self._known
-        if key in parsed:
-            return parsed[key]
-        found = parse_file(file, known)
-        if len(parsed) >= REMEMBERED:
-            # another one: somebody may be reading in this one
-            self._known = parsed = {}
-        parsed[key] = found
-        return found
-
-
 @dataclass(frozen=True, slots=True)
 class Judge:
     """Plans a change as the next look at its source would, and writes nothing."""
 
     catalog: Catalog
     settings: Callable[[], Settings]
-    parse: Parse = field(default_factory=_Parsed, compare=False)
+    parse: Parse = field(default_factory=Parsed, compare=False)
 
     def __call__(self, source: SourceSettings, before: Snapshot, after: Snapshot) -> Verdict:
         plan = self._plan(source, after)
