@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -267,17 +270,21 @@ def test_a_file_of_signers_that_is_not_there_is_named(tmp_path: Path, repo: Repo
 
 
 @pytest.fixture
-def keyring(tmp_path: Path) -> Path:
-    """A gpg home with one secret key, and `public.asc` beside it."""
+def keyring() -> Iterator[Path]:
+    """A gpg home with one secret key, and `public.asc` in it.
+
+    Its path is short: the agent that makes the key listens on a socket there.
+    """
     gpg = need("gpg")
-    home = tmp_path / "gnupg"
-    home.mkdir(mode=0o700)
+    home = Path(tempfile.mkdtemp(prefix="gpg-"))
     command = (gpg, "--homedir", home, "--batch", "--pinentry-mode", "loopback")
     made = ("--passphrase", "", "--quick-gen-key", "Ada <ada@example.org>", "ed25519", "sign")
     subprocess.run((*command, *made), check=True, capture_output=True)
     public = subprocess.run((*command, "--armor", "--export"), check=True, capture_output=True)
     (home / "public.asc").write_bytes(public.stdout)
-    return home
+    yield home
+    subprocess.run(("gpgconf", "--homedir", home, "--kill", "all"), check=False)
+    shutil.rmtree(home, ignore_errors=True)
 
 
 def test_a_commit_signed_by_gpg_names_its_signer(tmp_path: Path, repo: Repo, keyring: Path) -> None:

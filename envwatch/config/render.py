@@ -165,7 +165,7 @@ def _source(source: SourceSettings) -> dict[str, Any]:
         "git": source.url if git else "",
         "directory": _path(source.directory),
         "managed": True if managed else None,
-        **_repository(source),
+        **({} if managed else _repository(source)),
         "namespace": source.namespace,
         "include": list(source.include),
         "exclude": list(source.exclude),

@@ -69,29 +69,34 @@ def _gpg(keys: bytes, folder: Path) -> Path:
     program = home / "gpg"
     if not program.is_file():
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        command = f"gpg --homedir {shlex.quote(str(home))} --batch --no-autostart --no-options"
-        _import(tuple(shlex.split(command)), keys)
+        command = ("gpg", "--homedir", str(home), "--batch", "--no-autostart", "--no-options")
+        # a keyring file as it is: an import would ask an agent, whose socket has a short path
+        ring = home / "keys.gpg"
+        written(ring, _dearmored(command, keys))
+        ours = ("--no-default-keyring", "--keyring", str(ring), "--trust-model", "always")
+        script = f'#!/bin/sh\nexec {shlex.join((*command, *ours))} "$@"\n'
         # the program comes last: a home that is half made is made again
-        script = f'#!/bin/sh\nexec {command} --trust-model always "$@"\n'
         written(program, script.encode(), mode=0o700)
     return program
 
 
-def _import(command: tuple[str, ...], keys: bytes) -> None:
+def _dearmored(command: tuple[str, ...], keys: bytes) -> bytes:
+    """Public keys as a keyring holds them; those that are so already stay as they are."""
     try:
         done = subprocess.run(
-            (*command, "--import"), input=keys, capture_output=True, timeout=TIMEOUT, check=False
+            (*command, "--dearmor"), input=keys, capture_output=True, timeout=TIMEOUT, check=False
         )
     except FileNotFoundError:
         raise SourceStalled("there is no gpg on this machine", hint="install gnupg") from None
     except subprocess.TimeoutExpired as e:
         raise SourceError(f"gpg did not end within {TIMEOUT:.0f} s") from e
-    if done.returncode:
+    if done.returncode or not done.stdout:
         said = last_word(done.stderr.decode(errors="replace"))
         raise SourceStalled(
             f"the file of `signers` holds no public keys: {said}",
             hint="write it by `gpg --armor --export NAME…`",
         )
+    return done.stdout
 
 
 def _keys(verify: Verify) -> bytes:
