@@ -68,6 +68,14 @@ def _managed(source: sections.SourceEntry, where: tuple[Step, ...]) -> Iterator[
         if getattr(source, key) is not None:
             hint = "remove it: people push to `main`, and edits are commits there"
             yield Problem((*where, key), "has no meaning for a managed source", hint)
+    if source.write_back is None:
+        return
+    if source.write_back.credentials is not None:
+        place = (*where, "write_back", "credentials")
+        yield Problem(place, "has no meaning for a managed source", "remove it")
+    if source.write_back.branch == "main":
+        place = (*where, "write_back", "branch")
+        yield Problem(place, "`main` is the branch that is followed", "name another one")
 
 
 def _managed_twice(config: sections.Config) -> Iterator[Problem]:

@@ -94,10 +94,18 @@ async def _choose(
         virtual_packages=[_generic(v) for v in virtual],
         locked_packages=old,
         timeout=timedelta(seconds=request.options.timeout),
+        exclude_newer=_cutoff(request),
+        # old packages of large channels bear no time, and they are not what is to be kept away
+        timestamp_policy="allow-missing",
         channel_priority=ChannelPriority.Strict if strict else ChannelPriority.Flexible,
         # a channel may name others as its relations: only those asked for are read
         channel_relations="disabled",
     )
+
+
+def _cutoff(request: Request) -> timedelta | None:
+    age = request.options.min_package_age
+    return timedelta(seconds=age) if age else None
 
 
 def _generic(virtual: Virtual) -> GenericVirtualPackage:
