@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing
@@ -12,6 +14,7 @@ import pytest
 from writeback_helpers import BRANCH, FILE, KEY, LOCK, Lab, lab_on, text
 
 from envwatch.catalog import read_catalog
+from envwatch.channel import Package
 from envwatch.channel.fixtures import tiny
 from envwatch.daemon import run_chore
 from envwatch.daemon.commands import Commands
@@ -219,24 +222,29 @@ def test_what_was_told_is_gone_when_it_is_done(
 # ---------------------------------------------------------------- age
 
 
+def aged(channel: Path) -> None:
+    """As if the channel did not say when it took packages in: then their own time counts."""
+    folder = channel / "noarch"
+    shutil.rmtree(folder / "shards")
+    for name in ("repodata_shards.msgpack.zst", "repodata.json.zst"):
+        (folder / name).unlink()
+    index = json.loads((folder / "repodata.json").read_text())
+    for entry in index["packages.conda"].values():
+        del entry["indexed_timestamp"]
+    (folder / "repodata.json").write_text(json.dumps(index))
+
+
+def made(days: float) -> Package:
+    """A `tiny` of so many days ago."""
+    return replace(tiny("2.0"), timestamp=int(time.time() - days * DAY))
+
+
 def test_very_young_packages_wait(lab_with: Opens, make_channel: Callable[..., Path]) -> None:
     with lab_with(min_package_age=3.0 * DAY) as lab:
         lab.settle()
-        young = replace(tiny("2.0"), timestamp=int(time.time()) - DAY)
-        make_channel("mine", tiny("1.5"), young)
+        aged(make_channel("mine", tiny("1.5"), made(days=2.9)))
         updated(lab)
         assert version(lab) == "1.5"
-
-
-def test_a_person_gets_packages_of_any_age(
-    lab_with: Opens, make_channel: Callable[..., Path]
-) -> None:
-    with lab_with(min_package_age=3.0 * DAY) as lab:
-        lab.settle()
-        make_channel("mine", replace(tiny("2.0"), timestamp=int(time.time()) - DAY))
-        lab.parts.operations.update(KEY, by="ada")
-        lab.settle()
-        assert version(lab) == "2.0"
 
 
 def test_packages_that_are_old_enough_come(
@@ -244,6 +252,30 @@ def test_packages_that_are_old_enough_come(
 ) -> None:
     with lab_with(min_package_age=3.0 * DAY) as lab:
         lab.settle()
-        make_channel("mine", replace(tiny("2.0"), timestamp=int(time.time()) - 4 * DAY))
+        aged(make_channel("mine", made(days=3.1)))
         updated(lab)
+        assert version(lab) == "2.0"
+
+
+def test_what_a_channel_took_in_just_now_is_young_whenever_it_was_made(
+    lab_with: Opens, make_channel: Callable[..., Path]
+) -> None:
+    with lab_with(min_package_age=3.0 * DAY) as lab:
+        lab.settle()
+        make_channel("mine", tiny("1.5"))
+        updated(lab)
+        assert version(lab) == "1.0"
+        failure = lab.builds[0].failure
+        assert failure is not None
+        assert "min_package_age" in failure.hint
+
+
+def test_a_person_gets_packages_of_any_age(
+    lab_with: Opens, make_channel: Callable[..., Path]
+) -> None:
+    with lab_with(min_package_age=3.0 * DAY) as lab:
+        lab.settle()
+        aged(make_channel("mine", made(days=0)))
+        lab.parts.operations.update(KEY, by="ada")
+        lab.settle()
         assert version(lab) == "2.0"

@@ -125,4 +125,8 @@ async def _unsolved(
             hint="narrow the versions of some packages, or raise `builds.solve_timeout`",
         )
     logger.info("%s: the solver says: %s", platform, redact(text))
-    return await explain(text, request, platform, index, wanted)
+    explained = await explain(text, request, platform, index, wanted)
+    if request.options.min_package_age:
+        young = "packages younger than `min_package_age` were left out"
+        explained.hint = f"{explained.hint}; {young}" if explained.hint else young
+    return explained
