@@ -82,6 +82,7 @@ def _write_back(
         if second and (other.git, second.branch) == (source.git, branch):
             text = f"`{other.name}` writes to `{branch}` of this repository already"
             yield Problem(where, text, "give each source a branch of its own")
+            return
 
 
 def _credentials(

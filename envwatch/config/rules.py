@@ -30,6 +30,7 @@ def problems(config: sections.Config, path: Path, root: Path) -> Iterator[Proble
     yield from _programs(config, path.parent)
     yield from _groups(config)
     yield from _listen(config)
+    yield from _ages(config)
 
 
 def _root(root: Path) -> Iterator[Problem]:
@@ -264,6 +265,18 @@ def _groups(config: sections.Config) -> Iterator[Problem]:
         if group and group not in {g.gr_name for g in grp.getgrall()}:
             text = f"there is no group {quoted(group)}"
             yield Problem(where, text, f"groupadd {group}", Level.WARNING)
+
+
+def _ages(config: sections.Config) -> Iterator[Problem]:
+    speakers: list[tuple[tuple[Step, ...], sections.NamespaceWords]] = [((), config)]
+    speakers += [(("sources", i), s) for i, s in enumerate(config.sources or ())]
+    speakers += [(("namespaces", n), s) for n, s in (config.namespaces or {}).items()]
+    for where, speaker in speakers:
+        solver = speaker.solver or config.solver
+        if speaker.min_package_age and solver == "conda-lock":
+            text = "has no effect with `solver: conda-lock`, which takes packages of any age"
+            hint = "use `solver: rattler` for what is updated by the calendar"
+            yield Problem((*where, "min_package_age"), text, hint, Level.WARNING)
 
 
 def _listen(config: sections.Config) -> Iterator[Problem]:

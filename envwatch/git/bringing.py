@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from envwatch.errors import Conflict, EnvwatchError
-from envwatch.git.remote import explain
+from envwatch.git.refs import parse
+from envwatch.git.remote import Remote, explain
 from envwatch.git.run import GitFailed
 from envwatch.git.tree import LINK, SUBMODULE, Run, Tree
 from envwatch.git.urls import address, shown
@@ -105,16 +106,24 @@ def look(run: Run, revision: str) -> Made:
 # ---------------------------------------------------------------- the branch of a remote
 
 
-def there(run: Run, url: str, bot: Bot) -> Made | None:
-    """What the branch of a remote holds now. Raises SourceError."""
+def tip(remote: Remote, bot: Bot) -> str:
+    """The commit at the top of the branch, empty where there is none. Raises SourceError."""
     try:
-        listed = run("ls-remote", "--", address(url), bot.ref).decode()
-        tips = [oid for oid, _, ref in _refs(listed) if ref == bot.ref]
-        if not tips:
-            return None
-        quiet = ("--quiet", "--no-tags", "--no-write-fetch-head", "--depth=1")
+        listed, _ = remote.run("ls-remote", "--", address(remote.url), bot.ref)
+    except GitFailed as e:
+        raise explain(e, remote.url) from e
+    # git lists `x/envwatch/locks` as well
+    return parse(listed).found.get(bot.ref, "")
+
+
+def there(run: Run, url: str, bot: Bot, revision: str) -> Made | None:
+    """The commit at the top of the branch, fetched. Raises SourceError."""
+    if not revision:
+        return None
+    quiet = ("--quiet", "--no-tags", "--no-write-fetch-head", "--depth=1")
+    try:
         run("fetch", *quiet, "--filter=blob:none", "--", address(url), f"+{bot.ref}:{THERE}")
-        return look(run, run("rev-parse", "--verify", THERE).decode().strip())
+        return look(run, revision)
     except GitFailed as e:
         raise explain(e, url) from e
 
@@ -139,10 +148,6 @@ def _told(error: GitFailed, url: str, bot: Bot) -> EnvwatchError:
     plain = "".join(c for c in reason if c.isprintable())[:300]
     text = f"`{shown(url)}` does not take `{bot.branch}`: {plain}"
     return Conflict(text, hint="see its rules for pushes")
-
-
-def _refs(listed: str) -> list[tuple[str, str, str]]:
-    return [line.partition("\t") for line in listed.split("\n") if "\t" in line]
 
 
 def _person(bot: Bot) -> str:

@@ -94,19 +94,21 @@ def bring(
         return None
     if tip.ref == bot.ref:
         raise Conflict(f"`{bot.branch}` is the branch that is followed", hint="name another one")
-    url = source.settings.url
+    url, used = source.settings.url, mirror()
+    # asked first: what it answers tells best who may not push
+    top = bringing.tip(used.remote, bot)
 
     def use(tree: Tree) -> Brought:
         change = _changes(tree, locks)
         if not change.files:
             return NOTHING
-        before = bringing.there(tree.run, url, bot)
+        before = bringing.there(tree.run, url, bot, top)
         made = _commit(tree, change, bot, before, last, shown(url))
         if made is not before:
-            bringing.push(tree.run, url, bot, made, before.revision if before else "")
+            bringing.push(tree.run, url, bot, made, top)
         return Brought(made.revision, revision, change.locks)
 
-    return mirror().read(tip, use)
+    return used.read(tip, use)
 
 
 def _bring_here(
