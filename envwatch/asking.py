@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from envwatch import declared, layers, policy, spec, virtualfile, wishes
 from envwatch.declared import Candidate, Declarations, words_for
+from envwatch.digests import with_lock
 from envwatch.errors import SpecError
 from envwatch.model import (
     Ask,
@@ -71,7 +72,7 @@ def asked_digest(
         parsed.digest,
         list(channels),
         list(platforms),
-        hashlib.sha256(lock.encode()).hexdigest() if lock else "",
+        "",  # where the lock was once
         solve.solver,
         solve.strict_channel_priority,
         sorted(solve.virtual_packages),
@@ -79,7 +80,7 @@ def asked_digest(
         rules.namespace.pip.allow_sdist if parsed.pip else False,
         rules.namespace.link_scripts,
     ]
-    return hashlib.sha256(json.dumps(identity).encode()).hexdigest()
+    return with_lock(hashlib.sha256(json.dumps(identity).encode()).hexdigest(), lock)
 
 
 def channels_of(parsed: Spec, namespace: NamespaceSettings, network: Network) -> tuple[str, ...]:
@@ -306,6 +307,7 @@ class Maker:
             text=self._text(made, key, candidate),
             digest=asked_digest(made, channels, platforms, lock, self.rules),
             lock_text=lock,
+            lock_path=declared.lock_place(candidate, words, self.locks, self.folders),
             messages=(*said, *late),
             composition=composition,
             wishes=wishes.of(words),

@@ -216,6 +216,28 @@ def _single(candidate: Candidate, folders: Mapping[str, int]) -> Iterator[str]:
     yield from (posixpath.join(folder, name) for name in names)
 
 
+def lock_place(
+    candidate: Candidate,
+    words: Words,
+    locks: Mapping[str, SourceFile],
+    folders: Mapping[str, int],
+) -> str:
+    """The path of the lock that is read, or where a new one would be.
+
+    Beside `environment.yml` that is `conda-lock.yml`, as everybody knows it. Beside any other file
+    it bears a name, so that it goes on being read when more files come to its folder.
+    """
+    known = lock_of(candidate, words, locks, folders)
+    if words.lock or known is not None:
+        return words.lock or (known.path if known else "")
+    folder, name = posixpath.split(candidate.path)
+    if candidate.entry is not None:
+        return posixpath.join(folder, f"{candidate.entry.name}.{LOCK_SUFFIXES[0]}")
+    if name in ENVIRONMENT_FILES:
+        return posixpath.join(folder, LOCK_SUFFIXES[0])
+    return posixpath.join(folder, f"{posixpath.splitext(name)[0]}.{LOCK_SUFFIXES[0]}")
+
+
 def counted(readable: Iterable[SourceFile]) -> Mapping[str, int]:
     """How many files of each folder may be environments."""
     paths = (f.path for f in readable if not is_repo_file(f.path))

@@ -207,7 +207,7 @@ class Ask:
     """An environment as git asks for it now.
 
     `digest` is the asked-for digest: spec after defaults and policy, lock beside it, platforms,
-    solver options and virtual packages.
+    solver options and virtual packages. `lock_path` is where its lock lies, or would be looked for.
     """
 
     key: EnvKey
@@ -219,6 +219,7 @@ class Ask:
     messages: tuple[Message, ...] = ()
     composition: Composition = Composition()
     wishes: Wishes = Wishes()
+    lock_path: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -478,7 +479,10 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What one job came to, as its durable record says. Files lie beside the record."""
+    """What one job came to, as its durable record says. Files lie beside the record.
+
+    `lock_digest` covers what is installed, `lock_file_digest` the text of the lock.
+    """
 
     build_id: int
     failure: Failure | None = None
@@ -495,6 +499,7 @@ class Result:
     kernels: tuple[Kernel, ...] = ()
     messages: tuple[Message, ...] = ()
     python: str = ""
+    lock_file_digest: str = ""
 
 
 # ---------------------------------------------------------------- publishing

@@ -47,8 +47,17 @@ class Operations:
         return self.catalog.builds.cancel(build_id, by=by)
 
     def activate(self, key: EnvKey, number: int, *, by: str) -> EnvironmentRecord:
-        """Make a generation current and hold it there: commits would move the link again."""
-        return self.hold(key, number, by=by)
+        """Make a generation current and hold it there: commits would move the link again.
+
+        A candidate that waits is taken instead, and holds up nothing that comes later.
+        """
+        env = self._living(key)
+        generation = self.catalog.generations.get(key, number)
+        if not generation.candidate or number < (env.current or 0) or generation.pruned_at:
+            return self.hold(key, number, by=by)
+        env = self.catalog.generations.take(key, number, by=by)
+        self.converge(env)
+        return env
 
     def hold(self, key: EnvKey, number: int | None, *, by: str) -> EnvironmentRecord:
         self._living(key)

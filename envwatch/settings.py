@@ -45,13 +45,17 @@ class PipOptions:
 
 @dataclass(frozen=True, slots=True)
 class SolveOptions:
-    """How packages are chosen. `virtual_packages` are `__name=version=build` overrides."""
+    """How packages are chosen. `virtual_packages` are `__name=version=build` overrides.
+
+    Packages younger than `min_package_age` are left out, as far as the channel says their age.
+    """
 
     solver: str = "rattler"
     executable: str = ""
     strict_channel_priority: bool = True
     virtual_packages: tuple[str, ...] = ()
     timeout: float = 300.0
+    min_package_age: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +130,16 @@ class ForgeSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class WriteBack:
+    """The branch to which locks are committed, and by whom."""
+
+    branch: str = "envwatch/locks"
+    credentials: Credentials = NO_CREDENTIALS
+    name: str = "envwatch"
+    email: str = "envwatch@localhost"
+
+
+@dataclass(frozen=True, slots=True)
 class SourceSettings:
     """One source. `url` is for git, `directory` for directories; globs are relative to its top.
 
@@ -162,6 +176,7 @@ class SourceSettings:
     hook_secrets: tuple[Path, ...] = ()
     edits: str = "refuse"
     forge: ForgeSettings | None = None
+    write_back: WriteBack | None = None
 
     @property
     def place(self) -> str:
@@ -228,7 +243,7 @@ class NamespaceSettings:
     """All that holds for one namespace, global values filled in.
 
     `group` and `mode` are those of its links, kernels and prefixes on disk; `archives` is
-    `always` or `on-demand`.
+    `always` or `on-demand`. `update_policy` is `notify`, `candidate` or `activate`.
     """
 
     name: str
@@ -242,6 +257,8 @@ class NamespaceSettings:
     link_scripts: bool = False
     compile: bool = True
     update: str = ""
+    update_policy: str = "activate"
+    min_package_age: float = 0.0
     group: str = ""
     mode: int = 0o755
     archives: str = "on-demand"

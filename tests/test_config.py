@@ -38,6 +38,7 @@ from envwatch.settings import (
     SourceKind,
     SpaceSettings,
     WebSettings,
+    WriteBack,
 )
 
 REPO = Path(__file__).parent.parent
@@ -533,3 +534,38 @@ def test_what_a_repository_may_say_differs_by_namespace(tmp_path: Path) -> None:
     assert settings.namespace("a").repo == RepoRules(("labels",), keep_last=50, update_every=43200)
     assert settings.namespace("b").repo.allow == ()
     assert settings.namespace("b").repo.keep_last == 50
+
+
+# ---------------------------------------------------------------- locks in git
+
+
+def keys(folder: Path) -> None:
+    for name in ("read", "write", "hosts"):
+        (folder / name).write_text("x")
+        (folder / name).chmod(0o600)
+
+
+def test_an_empty_write_back_takes_all_defaults_and_the_key_of_the_source(
+    load: Any, tmp_path: Path
+) -> None:
+    keys(tmp_path)
+    git = "git: 'git@git.example.org:a.git', credentials: {ssh_key: read}"
+    settings = load(f"sources: [{{name: one, {git}, write_back: {{}}}}]")
+    (source,) = settings.sources
+    assert source.write_back == WriteBack(credentials=source.credentials)
+
+
+def test_a_key_of_its_own_stands_for_all_of_the_sources_credentials(
+    load: Any, tmp_path: Path
+) -> None:
+    keys(tmp_path)
+    git = "git: 'git@git.example.org:a.git', credentials: {ssh_key: read, known_hosts: hosts}"
+    own = "write_back: {credentials: {ssh_key: write}}"
+    (source,) = load(f"sources: [{{name: one, {git}, {own}}}]").sources
+    given = source.write_back.credentials
+    assert (given.ssh_key.name, given.known_hosts) == ("write", None)
+
+
+def test_an_age_that_the_solver_does_not_know_is_warned_of(tmp_path: Path) -> None:
+    (told,) = remarks(tmp_path, "sources: []\nsolver: conda-lock\nmin_package_age: 3d\n")[1:]
+    assert told.startswith("min_package_age: has no effect")

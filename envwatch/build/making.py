@@ -222,6 +222,7 @@ def _finish(
         kernels=facts.kernels,
         messages=report.messages,
         python=_python(found.lock.on(host, Manager.CONDA)),
+        lock_file_digest=_file_digest(job.folders.record / ArtifactKind.LOCK),
     )
 
 
@@ -241,6 +242,10 @@ def write_files(job: Job, found: Found) -> None:
     (folder / ArtifactKind.PINNED).write_text(pinned)
     listed = lockfile.as_json(lockfile.packages(lock, host))
     (folder / ArtifactKind.PACKAGES).write_text(listed)
+
+
+def _file_digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def prefix_digest(job: Job, lock: Lock) -> str:

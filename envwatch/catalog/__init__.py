@@ -19,6 +19,7 @@ from envwatch.catalog.recipients import Recipients
 from envwatch.catalog.sources import Sources
 from envwatch.catalog.statuses import Statuses
 from envwatch.catalog.tokens import Tokens
+from envwatch.catalog.writebacks import WriteBacks
 from envwatch.model import EnvKey, Wishes
 
 
@@ -35,6 +36,7 @@ class Catalog:
     notices: Notices
     recipients: Recipients
     tokens: Tokens
+    writebacks: WriteBacks
 
     def last_run(self, chore: str) -> datetime | None:
         """When a scheduled chore last ran: what was missed while down is caught up."""
@@ -86,4 +88,5 @@ def _catalog(database: Database) -> Catalog:
         recipients=Recipients(database),
         deliveries=Deliveries(database),
         tokens=Tokens(database),
+        writebacks=WriteBacks(database),
     )

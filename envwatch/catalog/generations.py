@@ -10,6 +10,7 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 
 from envwatch.catalog import rows, schema
 from envwatch.catalog.builds import find
+from envwatch.catalog.choosing import choose, make_current
 from envwatch.catalog.database import Database
 from envwatch.catalog.events import note
 from envwatch.catalog.records import (
@@ -77,8 +78,12 @@ class Generations:
             row = c.execute(query).first()
         return rows.generation(row) if row else None
 
-    def publish(self, build: BuildRecord, result: Result) -> tuple[EnvironmentRecord, int]:
+    def publish(
+        self, build: BuildRecord, result: Result, *, candidate: bool = False
+    ) -> tuple[EnvironmentRecord, int]:
         """Make the next generation of a finished build, current unless a newer one already is.
+
+        A `candidate` waits for somebody to take it, if it would bring other packages.
 
         Called again for the same build it changes nothing (a crash may have come between).
         """
@@ -88,7 +93,8 @@ class Generations:
             env_row = c.execute(rows.environments.where(ENV.id == build.environment_id)).one()
             if row.generation is not None:
                 return rows.environment(env_row), row.generation
-            number = _insert(c, build, result, now)
+            waits = candidate and _differs(c, rows.environment(env_row), build, result)
+            number = _insert(c, build, result, now, candidate=waits)
             keep_packages(c, result.lock_digest, result.packages)
             c.execute(
                 update(schema.build)
@@ -109,10 +115,12 @@ class Generations:
                     generation=number,
                 )
             )
-            _choose(c, build.environment_id, now)
-            note(
-                c, "published", f"#{number} by build #{build.id}", environment=build.environment_id
-            )
+            choose(c, build.environment_id, now)
+            what, more = ("candidate", ", waits") if waits else ("published", "")
+            text = f"#{number} by build #{build.id}{more}"
+            note(c, what, text, environment=build.environment_id)
+            mine = ENV.id == build.environment_id
+            c.execute(update(schema.environment).where(mine).values(offer=""))
             env_row = c.execute(rows.environments.where(ENV.id == build.environment_id)).one()
             return rows.environment(env_row), number
 
@@ -131,16 +139,44 @@ class Generations:
                     hint=f"`envwatch env rebuild {key} --generation {wanted}` makes them again",
                 )
             c.execute(update(schema.environment).where(ENV.id == env.id).values(held=True))
-            _make_current(c, env.id, wanted, now)
+            make_current(c, env.id, wanted, now)
             note(c, "held", f"at #{wanted} by {by or 'the command line'}", environment=env.id)
             return _require(c, key)
+
+    def take(self, key: EnvKey, number: int, *, by: str) -> EnvironmentRecord:
+        """Let a candidate be a generation as any other: current now, until a newer one comes."""
+        with self._database.write() as c:
+            env = _require(c, key)
+            generation = _number(c, env, number)
+            c.execute(
+                update(schema.generation)
+                .where(GENERATION.id == generation.id)
+                .values(candidate=False)
+            )
+            c.execute(update(schema.environment).where(ENV.id == env.id).values(held=False))
+            choose(c, env.id, datetime.now(UTC))
+            text = f"candidate #{number} by {by or 'the command line'}"
+            note(c, "taken", text, environment=env.id)
+            return _require(c, key)
+
+    def offer(self, environment_id: int, text: str) -> bool:
+        """Note which packages an update would change, empty for none; was that news?"""
+        with self._database.write() as c:
+            changed = c.execute(
+                update(schema.environment)
+                .where(ENV.id == environment_id, ENV.offer != text)
+                .values(offer=text, changed_at=datetime.now(UTC))
+            ).rowcount
+            if changed and text:
+                note(c, "update-found", text, environment=environment_id)
+            return bool(changed)
 
     def release(self, key: EnvKey, *, by: str) -> EnvironmentRecord:
         """Let the newest generation become current again."""
         with self._database.write() as c:
             env = _require(c, key)
             c.execute(update(schema.environment).where(ENV.id == env.id).values(held=False))
-            _choose(c, env.id, datetime.now(UTC))
+            choose(c, env.id, datetime.now(UTC))
             note(c, "released", f"by {by or 'the command line'}", environment=env.id)
             return _require(c, key)
 
@@ -247,7 +283,9 @@ def _number(c: Connection, env: EnvironmentRecord, number: int) -> GenerationRec
     return rows.generation(row)
 
 
-def _insert(c: Connection, build: BuildRecord, result: Result, now: datetime) -> int:
+def _insert(
+    c: Connection, build: BuildRecord, result: Result, now: datetime, *, candidate: bool
+) -> int:
     of_env = GENERATION.environment_id == build.environment_id
     highest = c.execute(select(func.max(GENERATION.number)).where(of_env)).scalar()
     number = (highest or 0) + 1
@@ -269,9 +307,20 @@ def _insert(c: Connection, build: BuildRecord, result: Result, now: datetime) ->
             published_at=now,
             kernels=result.kernels,
             python=result.python,
+            lock_file_digest=result.lock_file_digest,
+            candidate=candidate,
         )
     )
     return number
+
+
+def _differs(c: Connection, env: EnvironmentRecord, build: BuildRecord, result: Result) -> bool:
+    """Does a build bring other packages than what is current for the same ask?"""
+    if env.current is None:
+        return False
+    current = _number(c, env, env.current)
+    same = current.asked_digest == build.asked_digest
+    return same and current.lock_digest != result.lock_digest
 
 
 def keep_packages(c: Connection, lock_digest: str, packages: Sequence[Package]) -> None:
@@ -296,36 +345,4 @@ def keep_packages(c: Connection, lock_digest: str, packages: Sequence[Package]) 
             }
             for p in packages
         ],
-    )
-
-
-def _choose(c: Connection, environment_id: int, now: datetime) -> None:
-    """Current is the newest ask that is ready, unless a person holds another."""
-    env = rows.environment(c.execute(rows.environments.where(ENV.id == environment_id)).one())
-    if env.held and env.current is not None:
-        return
-    best = c.execute(
-        select(GENERATION.number)
-        .where(GENERATION.environment_id == environment_id, GENERATION.pruned_at.is_(None))
-        .order_by(GENERATION.ask.desc(), GENERATION.number.desc())
-        .limit(1)
-    ).scalar()
-    if best is not None:
-        _make_current(c, environment_id, best, now)
-
-
-def _make_current(c: Connection, environment_id: int, number: int, now: datetime) -> None:
-    of_env = GENERATION.environment_id == environment_id
-    c.execute(
-        update(schema.generation)
-        .where(of_env, GENERATION.number != number, GENERATION.ceased_at.is_(None))
-        .values(ceased_at=now)
-    )
-    c.execute(
-        update(schema.generation).where(of_env, GENERATION.number == number).values(ceased_at=None)
-    )
-    c.execute(
-        update(schema.environment)
-        .where(ENV.id == environment_id)
-        .values(current=number, changed_at=now)
     )

@@ -53,7 +53,11 @@ class SourceRecord:
 
 @dataclass(frozen=True, slots=True)
 class EnvironmentRecord:
-    """One environment: what was asked for last and which generation is current."""
+    """One environment: what was asked for last and which generation is current.
+
+    `lock_path` is where its lock lies in the source. `offer` says which packages an update would
+    change, where it was only looked for.
+    """
 
     id: int
     key: EnvKey
@@ -72,6 +76,8 @@ class EnvironmentRecord:
     changed_at: datetime
     retired_at: datetime | None
     wishes: Wishes | None = None
+    lock_path: str = ""
+    offer: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +142,8 @@ class GenerationRecord:
     python: str
     archive: ArchiveState
     archive_message: str
+    lock_file_digest: str = ""
+    candidate: bool = False
 
 
 @dataclass(frozen=True, slots=True)

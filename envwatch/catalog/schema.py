@@ -104,6 +104,16 @@ class Mode(StrEnum):
     REUSE = "reuse"
 
 
+class WriteState(StrEnum):
+    """How the locks of a source stand that are written back."""
+
+    NEW = "new"
+    WAITING = "waiting"
+    OK = "ok"
+    FAILING = "failing"
+    STALLED = "stalled"
+
+
 class SourceState(StrEnum):
     NEW = "new"
     OK = "ok"
@@ -201,6 +211,8 @@ environment = Table(
     Column("changed_at", Instant, nullable=False),
     Column("retired_at", Instant),
     Column("wishes", Json(Wishes | None)),
+    Column("lock_path", Text, nullable=False, default="", server_default=""),
+    Column("offer", Text, nullable=False, default="", server_default=""),
     UniqueConstraint("namespace", "name"),
     Index("ix_environment_changed", "changed_at"),
     sqlite_autoincrement=True,
@@ -280,6 +292,8 @@ generation = Table(
     Column("python", String(40), nullable=False, default=""),
     Column("archive", word(ArchiveState), nullable=False, default=ArchiveState.NONE),
     Column("archive_message", Text, nullable=False, default=""),
+    Column("lock_file_digest", String(64), nullable=False, default="", server_default=""),
+    Column("candidate", Boolean, nullable=False, default=False, server_default="0"),
     UniqueConstraint("environment_id", "number"),
     Index("ix_generation_prefix", "prefix_digest"),
     sqlite_autoincrement=True,
@@ -437,4 +451,23 @@ recipient = Table(
     Column("delivered", Integer, nullable=False, default=0),
     Column("failed", Integer, nullable=False, default=0),
     Column("given_up", Integer, nullable=False, default=0),
+)
+
+# ---------------------------------------------------------------- locks written back
+
+write_back = Table(
+    "write_back",
+    metadata,
+    Column("source", String(64), primary_key=True),
+    Column("state", word(WriteState), nullable=False, default=WriteState.NEW),
+    Column("message", Text, nullable=False, default=""),
+    Column("hint", Text, nullable=False, default=""),
+    Column("failures", Integer, nullable=False, default=0),
+    Column("done", String(64), nullable=False, default=""),
+    Column("revision", String(64), nullable=False, default=""),
+    Column("base", String(64), nullable=False, default=""),
+    Column("written", Integer, nullable=False, default=0),
+    Column("tried_at", Instant),
+    Column("written_at", Instant),
+    Column("next_at", Instant),
 )

@@ -12,6 +12,7 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 
 from envwatch.catalog import labels, rows, schema
 from envwatch.catalog.builds import enqueue, supersede
+from envwatch.catalog.choosing import adopt
 from envwatch.catalog.database import Database
 from envwatch.catalog.events import note
 from envwatch.catalog.records import EnvironmentRecord, SourceRecord
@@ -289,6 +290,7 @@ def _ask(c: Connection, plan: Plan, ask: Ask, now: datetime) -> int:
         "invalid": None,
         "retired_at": None,
         "wishes": ask.wishes if ask.wishes != Wishes() else None,
+        "lock_path": ask.lock_path,
     }
     if row is None:
         added = insert(schema.environment).values(
@@ -306,6 +308,8 @@ def _ask(c: Connection, plan: Plan, ask: Ask, now: datetime) -> int:
         )
     labels.keep(c, environment_id, ask.wishes.labels)
     supersede(c, environment_id, now)
+    if ask.lock_text:
+        adopt(c, environment_id, ask.digest, ask.lock_text, now)
     _queue(c, environment_id, restored=restored, now=now)
     return environment_id
 
@@ -345,6 +349,7 @@ def _touch(c: Connection, plan: Plan, ask: Ask, now: datetime) -> int:
         "invalid": None,
         "retired_at": None,
         "wishes": ask.wishes if ask.wishes != Wishes() else None,
+        "lock_path": ask.lock_path,
     }
     wished = (row.wishes or Wishes()) != ask.wishes
     if spec_id != row.spec_id or wished or row.retired_at is not None:

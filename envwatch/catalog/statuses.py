@@ -232,7 +232,9 @@ def _facts(*where: ColumnElement[bool]) -> Select[Any]:
         each.c.environment_id == ENV.id, each.c.ask == ENV.ask
     )
     ready = select(func.max(made.c.number)).where(
-        made.c.environment_id == ENV.id, made.c.asked_digest == ENV.asked_digest
+        made.c.environment_id == ENV.id,
+        made.c.asked_digest == ENV.asked_digest,
+        ~made.c.candidate,
     )
     return facts_query(newest.scalar_subquery(), ready.scalar_subquery()).where(*where)
 

@@ -30,6 +30,7 @@ def activate(options: Options, key: EnvKey, number: int, as_json: bool) -> None:
     """Make a generation current and hold it there.
 
     Without the hold the next look at the source would move the link again; release ends it.
+    A candidate of an update that waits is taken instead, and is not held.
     """
     answer = ask(
         settings_of(options), "activate", environment=str(key), generation=number, by=caller()

@@ -24,12 +24,16 @@ from envwatch.settings import (
     SourceSettings,
     Verify,
     WebSettings,
+    WriteBack,
 )
 
 T = TypeVar("T")
 
 # words of a namespace that are settings of the same name
-PLAIN_WORDS = ("update", "archives", "group", "mode", "platforms", "description")
+PLAIN_WORDS = (
+    *("update", "update_policy", "min_package_age"),
+    *("archives", "group", "mode", "platforms", "description"),
+)
 LIMITS = {"timeout", "silence", "memory", "log_size"}
 SOURCE_WORDS = {
     *("branch", "tag", "semver", "ref", "commit"),
@@ -110,7 +114,7 @@ def source_of(
 ) -> SourceSettings:
     """One source as it is written, with what is said for all."""
     if entry.managed:
-        return _managed(entry, root)
+        return replace(_managed(entry, root), write_back=write_back_of(entry, config, base))
     source = SourceSettings(
         name=entry.name,
         kind=SourceKind.GIT if entry.git else SourceKind.DIRECTORY,
@@ -122,13 +126,37 @@ def source_of(
         verify=Verify(entry.verify or "", _file(base, entry.signers)),
         hook_secrets=hook_secrets(entry, base),
         forge=forge_of(entry, base) if entry.forge else None,
+        write_back=write_back_of(entry, config, base) if entry.git else None,
     )
     return _over(source, entry, SOURCE_WORDS)
 
 
+def write_back_of(
+    entry: sections.SourceEntry, config: sections.Config, base: Path
+) -> WriteBack | None:
+    """With a key of its own, or with that of the source."""
+    said = entry.write_back
+    if said is None:
+        return None
+    given = said.credentials or entry.credentials
+    return replace(
+        WriteBack(credentials=_reached(given, entry, config, base)),
+        **_given(branch=said.branch, name=said.name, email=said.email),
+    )
+
+
 def _credentials(entry: sections.SourceEntry, config: sections.Config, base: Path) -> Credentials:
+    return _reached(entry.credentials, entry, config, base)
+
+
+def _reached(
+    said: sections.Credentials | None,
+    entry: sections.SourceEntry,
+    config: sections.Config,
+    base: Path,
+) -> Credentials:
     """What the source says, and for https what is said for all."""
-    given = entry.credentials or sections.Credentials()
+    given = said or sections.Credentials()
     https = (entry.git or "").startswith("https:")
     ca_file = given.ca_file or (config.ca_file if https else None)
     return Credentials(

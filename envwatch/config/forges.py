@@ -50,6 +50,14 @@ def read_pattern(text: str) -> str:
     return text
 
 
+def read_branch(text: str) -> str:
+    odd = re.search(r"\.\.|//|/\.|\.lock(/|$)|[/.]$", text)
+    if odd or not re.fullmatch(r"[A-Za-z0-9][\w./+-]{0,199}", text, re.ASCII):
+        hint = "letters, digits and `._+-/`, as `envwatch/locks`"
+        raise Wrong(f"{quoted(text)} cannot be the name of a branch", hint)
+    return text
+
+
 def host_and_name(url: str) -> tuple[str, str]:
     """The host of a forge (with the port of its web address) and the repository; or nothing."""
     if "://" not in url:

@@ -10,6 +10,8 @@ from envwatch.config.sections import Config
 from envwatch.config.words import write_duration, write_mode, write_size
 from envwatch.redact import redact
 from envwatch.settings import (
+    NO_CREDENTIALS,
+    Credentials,
     ForgeSettings,
     NamespaceSettings,
     NotifierSettings,
@@ -130,6 +132,8 @@ def namespace_in_words(settings: NamespaceSettings) -> dict[str, Any]:
             "allow_sdist": pip.allow_sdist,
         },
         "update": settings.update or "off",
+        "update_policy": settings.update_policy,
+        "min_package_age": write_duration(settings.min_package_age),
         "repo_settings": {
             "allow": list(settings.repo.allow),
             "keep_last": settings.repo.keep_last or "",
@@ -177,6 +181,20 @@ def _source(source: SourceSettings) -> dict[str, Any]:
         else "",
         "edits": source.edits if git else "",
         "forge": _forge(source.forge) if source.forge else None,
+        "write_back": _write_back(source),
+    }
+
+
+def _write_back(source: SourceSettings) -> dict[str, Any] | None:
+    if source.write_back is None:
+        return None
+    said = source.write_back
+    own = said.credentials if said.credentials != source.credentials else NO_CREDENTIALS
+    return {
+        "branch": said.branch,
+        "credentials": _reached(own),
+        "name": said.name,
+        "email": said.email,
     }
 
 
@@ -205,7 +223,20 @@ def _notifier(notifier: NotifierSettings) -> dict[str, Any]:
 
 def _repository(source: SourceSettings) -> dict[str, Any]:
     """What of a repository is followed, and how it is reached."""
-    credentials = source.credentials
+    return {
+        "branch": "" if source.kind is SourceKind.MANAGED else source.branch,
+        "tag": source.tag,
+        "semver": source.semver,
+        "ref": source.ref,
+        "commit": source.commit,
+        "branches": dict(source.branches) or "",
+        "credentials": _reached(source.credentials),
+        "verify": source.verify.scheme,
+        "signers": _path(source.verify.signers),
+    }
+
+
+def _reached(credentials: Credentials) -> dict[str, str] | str:
     given = {
         "ssh_key": _path(credentials.ssh_key),
         "known_hosts": _path(credentials.known_hosts),
@@ -214,17 +245,7 @@ def _repository(source: SourceSettings) -> dict[str, Any]:
         "ca_file": _path(credentials.ca_file),
         "proxy": credentials.proxy,
     }
-    return {
-        "branch": source.branch,
-        "tag": source.tag,
-        "semver": source.semver,
-        "ref": source.ref,
-        "commit": source.commit,
-        "branches": dict(source.branches) or "",
-        "credentials": given if any(given.values()) else "",
-        "verify": source.verify.scheme,
-        "signers": _path(source.verify.signers),
-    }
+    return given if any(given.values()) else ""
 
 
 def _path(path: object) -> str:

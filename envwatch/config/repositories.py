@@ -17,7 +17,7 @@ from envwatch.model import Level
 REFS = ("branch", "tag", "semver", "ref", "commit", "branches")
 # what has no meaning for a repository of our own, and for a directory
 CHOSEN = (*REFS, "credentials", "verify", "signers", "hook", "forge", "edits")
-ONLY_GIT = (*CHOSEN, "timeout")
+ONLY_GIT = (*CHOSEN, "timeout", "write_back")
 
 
 def problems(config: sections.Config, base: Path) -> Iterator[Problem]:
@@ -26,7 +26,8 @@ def problems(config: sections.Config, base: Path) -> Iterator[Problem]:
         if source.git:
             yield from _address(source, where, base)
             yield from _refs(config, source, where, base)
-            yield from _credentials(source, where, base)
+            yield from _credentials(source, source.credentials, where, base)
+            yield from _write_back(config, source, where, base)
             yield from _verify(source, where, base)
             yield from _targets(config, source, where)
         elif source.directory:
@@ -58,10 +59,38 @@ def _refs(
             yield Problem((*where, given[0]), e.message, e.hint)
 
 
-def _credentials(
-    source: sections.SourceEntry, where: tuple[Step, ...], base: Path
+def _write_back(
+    config: sections.Config, source: sections.SourceEntry, where: tuple[Step, ...], base: Path
 ) -> Iterator[Problem]:
-    given = source.credentials
+    """The branch must be nobody's else."""
+    said = source.write_back
+    if said is None:
+        return
+    where = (*where, "write_back")
+    yield from _credentials(source, said.credentials, where, base)
+    made = fill.write_back_of(source, config, base)
+    branch = made.branch if made else ""
+    if source.branches:
+        text = "is not for a source with `branches`: their locks would meet in one branch"
+        yield Problem(where, text, "make a source of each branch that needs it")
+    if branch in (source.branch, (source.ref or "").removeprefix("refs/heads/")):
+        yield Problem(where, f"`{branch}` is the branch that is followed", "name another one")
+    for other in config.sources or ():
+        second = fill.write_back_of(other, config, base)
+        if other is source:
+            return
+        if second and (other.git, second.branch) == (source.git, branch):
+            text = f"`{other.name}` writes to `{branch}` of this repository already"
+            yield Problem(where, text, "give each source a branch of its own")
+            return
+
+
+def _credentials(
+    source: sections.SourceEntry,
+    given: sections.Credentials | None,
+    where: tuple[Step, ...],
+    base: Path,
+) -> Iterator[Problem]:
     if given is None:
         return
     where = (*where, "credentials")

@@ -30,6 +30,7 @@ def problems(config: sections.Config, path: Path, root: Path) -> Iterator[Proble
     yield from _programs(config, path.parent)
     yield from _groups(config)
     yield from _listen(config)
+    yield from _ages(config)
 
 
 def _root(root: Path) -> Iterator[Problem]:
@@ -68,6 +69,14 @@ def _managed(source: sections.SourceEntry, where: tuple[Step, ...]) -> Iterator[
         if getattr(source, key) is not None:
             hint = "remove it: people push to `main`, and edits are commits there"
             yield Problem((*where, key), "has no meaning for a managed source", hint)
+    if source.write_back is None:
+        return
+    if source.write_back.credentials is not None:
+        place = (*where, "write_back", "credentials")
+        yield Problem(place, "has no meaning for a managed source", "remove it")
+    if source.write_back.branch == "main":
+        place = (*where, "write_back", "branch")
+        yield Problem(place, "`main` is the branch that is followed", "name another one")
 
 
 def _managed_twice(config: sections.Config) -> Iterator[Problem]:
@@ -256,6 +265,18 @@ def _groups(config: sections.Config) -> Iterator[Problem]:
         if group and group not in {g.gr_name for g in grp.getgrall()}:
             text = f"there is no group {quoted(group)}"
             yield Problem(where, text, f"groupadd {group}", Level.WARNING)
+
+
+def _ages(config: sections.Config) -> Iterator[Problem]:
+    speakers: list[tuple[tuple[Step, ...], sections.NamespaceWords]] = [((), config)]
+    speakers += [(("sources", i), s) for i, s in enumerate(config.sources or ())]
+    speakers += [(("namespaces", n), s) for n, s in (config.namespaces or {}).items()]
+    for where, speaker in speakers:
+        solver = speaker.solver or config.solver
+        if speaker.min_package_age and solver == "conda-lock":
+            text = "has no effect with `solver: conda-lock`, which takes packages of any age"
+            hint = "use `solver: rattler` for what is updated by the calendar"
+            yield Problem((*where, "min_package_age"), text, hint, Level.WARNING)
 
 
 def _listen(config: sections.Config) -> Iterator[Problem]:

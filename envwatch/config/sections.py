@@ -2,6 +2,8 @@
 
 The defaults are those of `settings`; `fill` puts them in. What a person reads about a key is
 its `description`: editors show it.
+
+Longer than other modules on purpose: what may be written is read as a whole.
 """
 
 from __future__ import annotations
@@ -107,6 +109,7 @@ HookUrl = Annotated[str, _word(forges.read_hook, format="uri")]
 RepositoryName = Annotated[str, _word(forges.read_name, examples=["data/environments"])]
 Context = Annotated[str, _word(forges.read_context, examples=["envwatch"])]
 Event = Annotated[str, _one_of(*EVENTS)]
+BranchName = Annotated[str, _word(forges.read_branch, _TEXT, examples=["envwatch/locks"])]
 Pattern = Annotated[str, _word(forges.read_pattern, examples=["team-*"])]
 
 
@@ -260,6 +263,12 @@ class NamespaceWords(Section):
     update: Update | None = _key(
         "Newer packages without a commit: `latest` at each build, or a time as cron text in UTC"
     )
+    update_policy: Annotated[str, _one_of(*words.UPDATE_POLICIES)] | None = _key(
+        "What such a time does: tells what would change, builds a candidate, or makes it current"
+    )
+    min_package_age: Duration | None = _key(
+        "Packages younger than this are left out at such a time; 0 takes all"
+    )
     repo_settings: RepoSettings | None = _key("What an `envwatch.yml` in a source may say")
     archives: Annotated[str, _one_of("always", "on-demand")] | None = _key(
         "When the archive of a generation is made"
@@ -323,6 +332,17 @@ class NotifyEntry(Section):
     namespaces: tuple[Pattern, ...] | None = _key("Patterns of the namespaces that concern it")
 
 
+class WriteBack(Section):
+    """Where the locks of a source are committed."""
+
+    branch: BranchName | None = _key("A branch that is envwatch's alone")
+    credentials: Credentials | None = _key(
+        "How the repository is reached to push. Not given: as the source is"
+    )
+    name: Text | None = _key("Who commits")
+    email: Text | None = _key("Their address")
+
+
 class SourceEntry(NamespaceWords):
     """Where environment files come from: a git repository, or a directory.
 
@@ -362,6 +382,7 @@ class SourceEntry(NamespaceWords):
     edits: Annotated[str, _one_of("refuse", "branch")] | None = _key(
         "What becomes of an edit made here: refused, or pushed to a new branch of the repository"
     )
+    write_back: WriteBack | None = _key("Commit locks to a branch. Not given: they are not")
 
 
 class Config(NamespaceWords):

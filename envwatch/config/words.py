@@ -50,6 +50,7 @@ PLATFORMS = (
 )
 
 
+UPDATE_POLICIES = ("notify", "candidate", "activate")
 REPO_WORDS = (
     "description",
     "labels",

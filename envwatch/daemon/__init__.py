@@ -185,6 +185,7 @@ class Daemon:
             self._start(name, partial(self._reconcile, name, sound=sound))
         self._start("chores", self._do_chores)
         self._start("teller", self._do_tell)
+        self._start("writer", self._do_write)
         for number in range(parts.settings().parallel):
             self._start(f"builder {number + 1}", lambda: parts.worker.loop(self._stop))
 
@@ -222,6 +223,9 @@ class Daemon:
 
     def _do_tell(self) -> None:
         self._parts.teller.loop(self._stop, lambda: self._beats.beat("teller"))
+
+    def _do_write(self) -> None:
+        self._parts.writer.loop(self._stop, lambda: self._beats.beat("writer"))
 
     def _do_chores(self) -> None:
         seen = 0
@@ -288,6 +292,7 @@ class Daemon:
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
         self._parts.teller.join(max(0.0, deadline - time.monotonic()))
+        self._parts.writer.join(max(0.0, deadline - time.monotonic()))
 
 
 def run_chore(parts: Parts, name: str) -> None:
@@ -344,6 +349,7 @@ def once(settings: Settings) -> Pass:
         before = parts.catalog.builds.newest_id()
         failed = tuple(name for name in _looked_at(parts) if _fails(parts, name))
         _drain(parts)
+        parts.writer.flush(TELLING)
         parts.teller.flush(TELLING)
         return _summary(parts, failed, before)
 

@@ -52,7 +52,11 @@ class Commands(EditCommands):
         return _build(self._parts.operations.cancel(build, by=by))
 
     def activate(self, environment: str, generation: int, by: str) -> Answer:
-        return _env(self._parts.operations.activate(key_of(environment), generation, by=by))
+        key = key_of(environment)
+        env = self._parts.operations.activate(key, generation, by=by)
+        # that a candidate was taken must outlive the catalog
+        self._parts.publisher.keep(self._parts.catalog.generations.get(key, generation))
+        return _env(env)
 
     def hold(self, environment: str, by: str, generation: int | None = None) -> Answer:
         return _env(self._parts.operations.hold(key_of(environment), generation, by=by))

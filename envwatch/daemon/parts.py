@@ -28,6 +28,7 @@ from envwatch.teller import Teller
 from envwatch.watch import Dirty, Mark
 from envwatch.worker import Worker
 from envwatch.worker.publish import Publisher, Reached, nothing
+from envwatch.writeback import Writer
 
 logger = logging.getLogger(__name__)
 
@@ -63,6 +64,7 @@ class Parts:
     teller: Teller
     editor: Editor
     pushes: Pushes
+    writer: Writer
 
     def look(self, name: str, *, force: bool = False, since: float | None = None) -> Plan | None:
         """Reconcile one source; two looks at it at once would only get into each other's way."""
@@ -137,6 +139,7 @@ def _parts(settings: Settings, store: Store, catalog: Catalog, reached: Reached)
         teller=Teller(catalog, current, followed=roster.followed),
         editor=editor,
         pushes=pushes,
+        writer=Writer(catalog, roster.readable, store.mirrors, store.record),
     )
 
 

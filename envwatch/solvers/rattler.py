@@ -94,10 +94,18 @@ async def _choose(
         virtual_packages=[_generic(v) for v in virtual],
         locked_packages=old,
         timeout=timedelta(seconds=request.options.timeout),
+        exclude_newer=_cutoff(request),
+        # old packages of large channels bear no time, and they are not what is to be kept away
+        timestamp_policy="allow-missing",
         channel_priority=ChannelPriority.Strict if strict else ChannelPriority.Flexible,
         # a channel may name others as its relations: only those asked for are read
         channel_relations="disabled",
     )
+
+
+def _cutoff(request: Request) -> timedelta | None:
+    age = request.options.min_package_age
+    return timedelta(seconds=age) if age else None
 
 
 def _generic(virtual: Virtual) -> GenericVirtualPackage:
@@ -117,4 +125,8 @@ async def _unsolved(
             hint="narrow the versions of some packages, or raise `builds.solve_timeout`",
         )
     logger.info("%s: the solver says: %s", platform, redact(text))
-    return await explain(text, request, platform, index, wanted)
+    explained = await explain(text, request, platform, index, wanted)
+    if request.options.min_package_age:
+        young = "packages younger than `min_package_age` were left out"
+        explained.hint = f"{explained.hint}; {young}" if explained.hint else young
+    return explained

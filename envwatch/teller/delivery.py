@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-import random
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from threading import Event
 
+from envwatch.backoff import backoff
 from envwatch.catalog import Catalog
 from envwatch.catalog.recipients import FORGE, NOTIFIER, Trouble
 from envwatch.errors import NotifyError, NotifyRefused, NotifyStalled
@@ -15,7 +15,6 @@ from envwatch.notifiers import Forge, Notifier
 
 logger = logging.getLogger(__name__)
 
-LONGEST_BACKOFF = 1024.0  # seconds
 GIVE_UP = timedelta(days=3)
 
 Clock = Callable[[], datetime]
@@ -88,12 +87,6 @@ def trouble_of(
         refused=refused,
         over=now - since > GIVE_UP,
     )
-
-
-def backoff(failures: int) -> float:
-    """Seconds: full jitter, so that many who failed together do not come back together."""
-    longest = min(LONGEST_BACKOFF, 2.0 ** min(failures + 1, 20))
-    return random.uniform(1.0, longest)  # noqa: S311  # nothing secret
 
 
 def _log(who: str, trouble: Trouble) -> None:

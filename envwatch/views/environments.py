@@ -245,6 +245,11 @@ def _published(c: Connection, ids: Sequence[int]) -> dict[int, dict[str, Any]]:
     )
     for environment_id, number in c.execute(newest):
         out.setdefault(environment_id, {})["newest"] = number
+    waiting = newest.join(schema.environment, ENV.id == GENERATION.environment_id).where(
+        GENERATION.candidate, GENERATION.pruned_at.is_(None), GENERATION.number > ENV.current
+    )
+    for environment_id, number in c.execute(waiting):
+        out[environment_id]["candidate"] = number
     return out
 
 
@@ -296,6 +301,8 @@ def _env_row(
         retired_at=env.retired_at,
         damaged=current.damaged if current else "",
         labels=env.wishes.labels if env.wishes else (),
+        candidate=published.get("candidate"),
+        offer=env.offer,
     )
 
 

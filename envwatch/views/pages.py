@@ -139,9 +139,13 @@ def compare(catalog: Catalog, key: EnvKey, old: int, new: int) -> DiffPage:
 def sources(catalog: Catalog) -> tuple[SourceRow, ...]:
     """Every source with the first of its refused files."""
     records = catalog.sources.all()
+    locks = {w.source: w for w in catalog.writebacks.all()}
     with catalog.database.read() as c:
         return tuple(
-            _source(c, r, _files(r.name).where(FILE.state == FileState.REFUSED).limit(SIZE))
+            replace(
+                _source(c, r, _files(r.name).where(FILE.state == FileState.REFUSED).limit(SIZE)),
+                locks=locks.get(r.name),
+            )
             for r in records
         )
 
@@ -151,12 +155,14 @@ def source(catalog: Catalog, name: str, *, page: int = 1, size: int = 100) -> So
     record = catalog.sources.get(name)
     if record is None:
         raise NotFound(f"there is no source `{name}`", hint="see `envwatch source list`")
+    locks = catalog.writebacks.get(name)
     with catalog.database.read() as c:
         total = c.execute(select(func.count()).where(FILE.source == name)).scalar_one()
         pages, page = pages_of(total, page, size)
         row = replace(
             _source(c, record, _files(name).limit(size).offset((page - 1) * size)),
             events=_events(c, EVENT.source == name, SIZE),
+            locks=locks,
         )
     return SourcePage(row, page, pages, total, catalog.deliveries.of(name))
 

@@ -15,6 +15,7 @@ from envwatch.catalog.records import (
     GenerationRecord,
     SourceRecord,
 )
+from envwatch.catalog.writebacks import WriteBackRecord
 from envwatch.diff import LineKind, PackageDiff
 from envwatch.model import (
     ArchiveState,
@@ -53,7 +54,8 @@ class EnvRow:
     """One environment in a list: its two states and the sentence that matters most.
 
     `newest` is the newest generation, `current` the one in use. `history` holds the states of the
-    last builds, oldest first. `attention` is true where a person should look.
+    last builds, oldest first. `attention` is true where a person should look. `candidate` is the
+    generation that an update made and that waits to be taken, `offer` what an update would change.
     """
 
     key: EnvKey
@@ -79,6 +81,8 @@ class EnvRow:
     damaged: str = ""
     commit: Commit | None = None
     labels: tuple[tuple[str, str], ...] = ()
+    candidate: int | None = None
+    offer: str = ""
 
     @property
     def attention(self) -> bool:
@@ -90,6 +94,8 @@ class EnvRow:
         if self.retired_at is not None:
             return f"retired, #{self.current} is kept" if self.current else "retired"
         serving = f"#{self.current} serving" if self.current else "nothing serving yet"
+        if self.candidate:
+            serving += f", candidate #{self.candidate} waits"
         if self.held and self.newest and self.newest != self.current:
             return f"held at #{self.current}, #{self.newest} ready"
         if self.held:
@@ -229,7 +235,10 @@ class DiffPage:
 
 @dataclass(frozen=True, slots=True)
 class SourceRow:
-    """A source; in a list of sources `files` are the refused ones and `events` are left out."""
+    """A source; in a list of sources `files` are the refused ones and `events` are left out.
+
+    `locks` is how writing them back stands, where that is asked for.
+    """
 
     record: SourceRecord
     commit: Commit | None
@@ -238,6 +247,7 @@ class SourceRow:
     refused: int
     files: tuple[FileOutcome, ...]
     events: tuple[EventRecord, ...]
+    locks: WriteBackRecord | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from pathlib import Path
 from envwatch import artifacts, retention, wishes
 from envwatch.catalog.records import EnvironmentRecord, GenerationRecord
 from envwatch.catalog.schema import Mode, Reason
+from envwatch.errors import EnvwatchError
 from envwatch.executors import Ending, Outcome
 from envwatch.model import (
     ArchiveState,
@@ -28,7 +29,8 @@ from envwatch.model import (
 from envwatch.retention import GenerationFacts
 from envwatch.settings import host_platform
 from envwatch.worker import Worker
-from envwatch.worker.jobs import parse
+from envwatch.worker.jobs import SCHEDULE, parse
+from envwatch.worker.updates import look_for_update
 
 logger = logging.getLogger(__name__)
 
@@ -248,9 +250,17 @@ def _drop_unlinked_files(folder: Path) -> None:
 # ---------------------------------------------------------------- updates
 
 
-def ask_update(worker: Worker, env: EnvironmentRecord) -> int:
-    """Queue a fresh solve that prefers nothing of before."""
-    return worker.catalog.builds.enqueue(env, Mode.UPDATE, Reason.UPDATE, by="schedule").id
+def ask_update(worker: Worker, env: EnvironmentRecord) -> None:
+    """Queue a fresh solve that prefers nothing of before, or only tell what it would change."""
+    namespace = worker.settings().namespace(env.key.namespace)
+    if namespace.update_policy != "notify" or env.current is None:
+        worker.catalog.builds.enqueue(env, Mode.UPDATE, Reason.UPDATE, by=SCHEDULE)
+        return
+    try:
+        look_for_update(worker, env)
+    except (EnvwatchError, OSError) as e:
+        # one file that the rules refuse by now must not stop the others
+        logger.warning("%s: no update could be looked for: %s", env.key, e)
 
 
 def update_namespace(worker: Worker, name: str) -> None:
@@ -277,6 +287,6 @@ def retry_stalled(worker: Worker) -> int:
         newest = worker.catalog.builds.of(env.id, limit=1)
         failure = newest[0].failure if newest else None
         if failure and failure.kind is FailureKind.STALLED and failure.error == "SolveError":
-            worker.catalog.builds.enqueue(env, Mode.SOLVE, Reason.RETRY, by="schedule")
+            worker.catalog.builds.enqueue(env, Mode.SOLVE, Reason.RETRY, by=SCHEDULE)
             queued += 1
     return queued

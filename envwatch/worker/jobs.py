@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 from envwatch import layers, plan, policy
@@ -11,14 +12,26 @@ from envwatch.catalog.records import BuildRecord, GenerationRecord, SpecRecord
 from envwatch.catalog.schema import Mode, Reason
 from envwatch.errors import NoSpace, SpecError
 from envwatch.model import ArtifactKind, Composition, EnvKey, Job, JobKind, Spec
-from envwatch.settings import InstallOptions, NamespaceSettings, Settings, host_platform
+from envwatch.settings import (
+    InstallOptions,
+    NamespaceSettings,
+    Settings,
+    SolveOptions,
+    host_platform,
+)
 from envwatch.store import Store
 from envwatch.units import size
 
 logger = logging.getLogger(__name__)
 
 # somebody wants to know what the channels have now
+SCHEDULE = "schedule"  # who asked, where nobody did
 ASKED_ANEW = (Reason.UPDATE, Reason.REBUILD, Reason.RETRY)
+
+
+def is_scheduled(build: BuildRecord) -> bool:
+    """Is it an update that the calendar asked for, and no person?"""
+    return build.mode is Mode.UPDATE and build.requested_by == SCHEDULE
 
 
 def page_url(settings: Settings, key: EnvKey) -> str:
@@ -53,7 +66,7 @@ def make_job(build: BuildRecord, catalog: Catalog, store: Store, settings: Setti
         folders=store.folders(build.id, build.asked_digest, build.key.namespace),
         network=settings.network,
         pip=namespace.pip,
-        solve=namespace.solve,
+        solve=solve_options(namespace, scheduled=is_scheduled(build)),
         install=_install_options(namespace, settings, build),
         lock_text=lock,
         lock_is_known=build.mode in (Mode.LOCK, Mode.REUSE),
@@ -76,6 +89,12 @@ def parse(text: SpecRecord, path: str) -> Spec:
     if parsed is None:
         raise SpecError("it is not an environment any more", path=path)
     return parsed
+
+
+def solve_options(namespace: NamespaceSettings, *, scheduled: bool) -> SolveOptions:
+    """How packages are chosen; very young ones only where a person asks."""
+    youngest = namespace.min_package_age if scheduled else 0.0
+    return replace(namespace.solve, min_package_age=youngest)
 
 
 def _install_options(

@@ -30,7 +30,7 @@ from envwatch.model import (
 )
 from envwatch.settings import NamespaceSettings, Settings, host_platform
 from envwatch.worker import Worker
-from envwatch.worker.jobs import lock_text
+from envwatch.worker.jobs import lock_text, solve_options
 
 
 class Move(StrEnum):
@@ -100,7 +100,7 @@ def _propose(worker: Worker, ask: Ask, environment_id: int | None) -> Proposal:
         return replace(proposal, move=Move.REVERTED, diff=diff.packages(old, new))
     previous = lock_text(worker.store, made[0]) if made else ""
     proposal = replace(proposal, move=Move.CHANGED if made else Move.NEW)
-    return _solved(proposal, _solve(worker, ask, previous), old)
+    return _solved(proposal, solve(worker, ask, previous), old)
 
 
 def _current(worker: Worker, key: EnvKey) -> GenerationRecord | None:
@@ -121,13 +121,14 @@ def _solved(proposal: Proposal, outcome: Outcome, old: Iterable[Package]) -> Pro
     return replace(proposal, diff=changes, messages=result.messages)
 
 
-def _solve(worker: Worker, ask: Ask, previous: str) -> Outcome:
+def solve(worker: Worker, ask: Ask, previous: str, *, scheduled: bool = False) -> Outcome:
+    """Choose the packages and install none; as a scheduled update would, where it is for one."""
     settings = worker.settings()
     tmp = worker.store.root / "tmp" / f"plan-{uuid.uuid4().hex}"
     tmp.mkdir(parents=True)
     try:
         return worker.executor.run(
-            _job(ask, previous, settings, _folders(worker, ask.key, tmp)),
+            _job(ask, previous, settings, _folders(worker, ask.key, tmp), scheduled=scheduled),
             log=tmp / "log",
             limits=settings.namespace(ask.key.namespace).limits,
             beat=_unheard,
@@ -141,7 +142,7 @@ def _folders(worker: Worker, key: EnvKey, tmp: Path) -> Folders:
     return replace(usual, prefix=tmp / "none", record=tmp, tmp=tmp)
 
 
-def _job(ask: Ask, previous: str, settings: Settings, folders: Folders) -> Job:
+def _job(ask: Ask, previous: str, settings: Settings, folders: Folders, *, scheduled: bool) -> Job:
     namespace = settings.namespace(ask.key.namespace)
     rules = plan.Rules(namespace, settings.network, (host_platform(),))
     return Job(
@@ -155,7 +156,8 @@ def _job(ask: Ask, previous: str, settings: Settings, folders: Folders) -> Job:
         folders=folders,
         network=settings.network,
         pip=namespace.pip,
-        solve=namespace.solve,
+        solve=solve_options(namespace, scheduled=scheduled),
+        fresh=scheduled,
         lock_text=ask.lock_text,
         previous_lock_text=previous,
         allowed_channels=_allowed(namespace, settings),

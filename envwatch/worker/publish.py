@@ -19,7 +19,7 @@ from envwatch.settings import Settings
 from envwatch.storage import Storage
 from envwatch.store import Store
 from envwatch.worker import records
-from envwatch.worker.jobs import page_url
+from envwatch.worker.jobs import is_scheduled, page_url
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +59,9 @@ class Publisher:
         self.reached(Step.RECORDED)
         self._shelter(build, result)
         self.reached(Step.SHELTERED)
-        env, number = self.catalog.generations.publish(build, result)
+        env, number = self.catalog.generations.publish(
+            build, result, candidate=self._is_candidate(build)
+        )
         self.reached(Step.CATALOGUED)
         self.converge(env)
         generation = self.catalog.generations.get(env.key, number)
@@ -91,6 +93,10 @@ class Publisher:
             lambda: records.keep_published(self.store, generation),
             f"the record of {generation.key} #{generation.number}",
         )
+
+    def _is_candidate(self, build: BuildRecord) -> bool:
+        policy = self.settings().namespace(build.key.namespace).update_policy
+        return policy == "candidate" and is_scheduled(build)
 
     def _current(self, env: EnvironmentRecord) -> GenerationRecord | None:
         if env.retired_at is not None or env.current is None:

@@ -222,6 +222,8 @@ def _current(kept: Sequence[GenerationRecord], pointed: Path | None) -> tuple[in
     """Which generation is current, and whether a person holds it there: the link says so."""
     if not kept:
         return None, False
+    # who was taken by a merge is on record as a candidate still, and has the link
+    kept = [g for g in kept if not g.candidate or g.prefix == pointed] or kept
     newest = max(kept, key=lambda g: (g.ask, g.number))
     linked = [g.number for g in kept if g.prefix == pointed]
     if newest.prefix == pointed or not linked:
@@ -254,6 +256,7 @@ def _settled(
             pruned_at=None if _is_whole(made) else made.pruned_at or now,
             archive=_archive(made, storage),
             archive_message="",
+            candidate=made.candidate and made.number > (env.current or 0),
         )
     return replace(remembered, build=build, generation=made)
 
