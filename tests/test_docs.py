@@ -52,7 +52,7 @@ def used(text: str) -> set[tuple[str, ...]]:
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
 def test_every_command_that_a_page_names_exists(page: Path) -> None:
     code = " | ".join(re.findall(r"`([^`\n]+)`", page.read_text()))
-    code += " ".join(re.findall(r"```sh\n(.*?)```", page.read_text(), re.DOTALL))
+    code += " | " + " ".join(re.findall(r"```sh\n(.*?)```", page.read_text(), re.DOTALL))
     for words in used(code):
         node: click.Command | None = envwatch
         for word in words:
