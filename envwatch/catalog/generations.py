@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from sqlalchemy import Connection, func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from envwatch.catalog import rows, schema
+from envwatch.catalog import remaking, rows, schema
 from envwatch.catalog.builds import find
 from envwatch.catalog.database import Database
 from envwatch.catalog.events import note
@@ -86,9 +86,14 @@ class Generations:
         with self._database.write() as c:
             row = c.execute(rows.builds.where(BUILD.id == build.id)).one()
             env_row = c.execute(rows.environments.where(ENV.id == build.environment_id)).one()
-            if row.generation is not None:
+            if row.state is BuildState.READY:
                 return rows.environment(env_row), row.generation
-            number = _insert(c, build, result, now)
+            again = row.generation is not None
+            if again:
+                number = row.generation
+                remaking.fill(c, build, result)
+            else:
+                number = _insert(c, build, result, now)
             keep_packages(c, result.lock_digest, result.packages)
             c.execute(
                 update(schema.build)
@@ -109,10 +114,10 @@ class Generations:
                     generation=number,
                 )
             )
-            _choose(c, build.environment_id, now)
-            note(
-                c, "published", f"#{number} by build #{build.id}", environment=build.environment_id
-            )
+            if not again:
+                _choose(c, build.environment_id, now)
+            what = f"#{number}{' again' if again else ''} by build #{build.id}"
+            note(c, "published", what, environment=build.environment_id)
             env_row = c.execute(rows.environments.where(ENV.id == build.environment_id)).one()
             return rows.environment(env_row), number
 

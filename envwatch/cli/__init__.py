@@ -37,6 +37,8 @@ COMMANDS = (
     ("verify", "envwatch.cli.keeping:verify", "Compare published files with their records."),
     ("repair", "envwatch.cli.keeping:repair", "Build anew what was found damaged."),
     ("gc", "envwatch.cli.keeping:gc", "Delete what retention does not keep."),
+    ("backup", "envwatch.cli.backup:backup", "Write all that cannot be made again into a file."),
+    ("restore", "envwatch.cli.backup:restore", "Make a root again from a backup."),
     ("rebuild-index", "envwatch.cli.keeping:rebuild_index", "Make the catalog again from disk."),
 )
 

@@ -78,8 +78,10 @@ def command(options: Options, /, what: str, dry_run: bool, as_json: bool, **wish
     author = Author(caller(), f"{caller()}@localhost")
     with busy("reading what is there"):
         found = tuple(_found(settings, what, wish))
+    store = Store(settings.root)
+    store.check_whole()
     if not dry_run:
-        Store(settings.root).prepare()
+        store.prepare()
     done = [write(one, target, author, dry_run=dry_run) for one, target in found]
     if as_json:
         print_json(done)
