@@ -22,8 +22,9 @@ from envwatch.edit import Author
 from envwatch.errors import BackupError, Conflict, NotFound, RootInUse
 from envwatch.git.bare import Bare
 from envwatch.git.commits import Change, commit, move
-from envwatch.model import BuildState, EnvKey, Plan
+from envwatch.model import BuildState, EnvKey, EnvState, Plan
 from envwatch.store import Store
+from envwatch.views import environments
 from envwatch.worker.recover import recover
 
 OTHER = EnvKey("analyst", "other")
@@ -183,6 +184,19 @@ def test_a_remaking_that_fails_for_a_passing_reason_is_tried_again(
         assert parts.catalog.builds.interrupted()[0].id == first.id
         again = parts.catalog.builds.in_state(BuildState.QUEUED)[-1]
         assert (again.generation, again.mode) == (first.generation, first.mode)
+
+
+def test_what_is_not_made_again_is_missing_and_never_said_to_serve(
+    other: Place, backup: Path
+) -> None:
+    restore(other.root, backup)
+    with other.parts() as parts:
+        for build in parts.catalog.builds.in_state(BuildState.QUEUED):
+            parts.operations.cancel(build.id, by="ada")
+        listed = environments.listing(parts.catalog.database)
+        row = next(r for r in listed.rows if r.key == KEY)
+        assert (row.current, row.env) == (None, EnvState.MISSING)
+        assert listed.counts.missing == 1
 
 
 def test_a_retired_environment_stays_retired_and_costs_nothing(place: Place, other: Place) -> None:
