@@ -286,7 +286,7 @@ def _env_row(
         env=_env_state(serving, build),
         current=serving,
         newest=published.get("newest"),
-        held=env.held,
+        held=env.held and serving is not None,
         size=current.size if current else 0,
         changed_at=env.changed_at,
         description=env.description,
