@@ -22,6 +22,7 @@ EnvwatchError                 message, hint; `retry` says what a loop does with 
 │   └── NotifyRefused         it took offence at this one message
 ├── StorageError              an artifact could not be put or read                retry
 ├── CatalogError              the catalog cannot be opened
+├── BackupError               a backup cannot be made, or is damaged
 ├── RootInUse                 another daemon holds this root
 ├── DaemonAway                no daemon answers on the control socket
 ├── Busy                      too many ask at the same time                       retry
@@ -156,6 +157,10 @@ class StorageError(EnvwatchError):
 
 
 class CatalogError(EnvwatchError):
+    pass
+
+
+class BackupError(EnvwatchError):
     pass
 
 

@@ -12,12 +12,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from envwatch.errors import ConfigError, RootInUse
+from envwatch.errors import ConfigError, Conflict, RootInUse
 from envwatch.model import EnvKey, Folders
 
 logger = logging.getLogger(__name__)
 
 MARKER = "envwatch.root"
+RESTORING = "restoring"  # is there as long as a restore has not brought everything back
 LONGEST_PREFIX = 200  # bytes: conda binaries hold 255 for the prefix, and files lie below it
 PRIVATE = ("pkgs", "pyc", "uv", "repodata", "tmp", "mirrors", "managed", "artifacts", "logs",
            "records", "trash")  # fmt: skip
@@ -43,7 +44,8 @@ class Store:
     def prepare(self) -> None:
         """Make the folders. A folder that holds other things is refused. Raises ConfigError."""
         marker = self.root / MARKER
-        if self.root.is_dir() and not marker.exists() and any(self.root.iterdir()):
+        ours = marker.exists() or self.restoring.exists()
+        if self.root.is_dir() and not ours and any(self.root.iterdir()):
             raise ConfigError(
                 f"root: `{self.root}` is not empty and not a root of envwatch",
                 hint="name an empty folder",
@@ -54,6 +56,18 @@ class Store:
             _folder(self.root / name, 0o755)
         for name in PRIVATE:
             _folder(self.root / name, 0o700)
+
+    @property
+    def restoring(self) -> Path:
+        return self.root / RESTORING
+
+    def check_whole(self) -> None:
+        """Raises Conflict where a restore was stopped half-way."""
+        if self.restoring.exists():
+            raise Conflict(
+                f"{self.root}: a restore of this root did not end",
+                hint="run `envwatch restore` again: it starts over",
+            )
 
     @contextmanager
     def hold(self) -> Iterator[None]:

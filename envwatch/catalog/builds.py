@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Connection, func, insert, or_, select, update
 
-from envwatch.catalog import rows, schema
+from envwatch.catalog import remaking, rows, schema
 from envwatch.catalog.database import Database
 from envwatch.catalog.events import note
 from envwatch.catalog.records import BuildRecord, EnvironmentRecord, SpecRecord
@@ -81,7 +81,10 @@ class Builds:
         with self._database.write() as c:
             waiting = c.execute(
                 rows.builds.where(
-                    BUILD.environment_id == env.id, BUILD.state == QUEUED, BUILD.mode == mode
+                    BUILD.environment_id == env.id,
+                    BUILD.state == QUEUED,
+                    BUILD.mode == mode,
+                    BUILD.generation.is_(None),
                 )
             ).first()
             if waiting is not None:
@@ -253,8 +256,11 @@ def enqueue(
 
 
 def supersede(c: Connection, environment_id: int, now: datetime) -> None:
-    """A newer ask: queued builds end, running ones are stopped while they are still solving."""
-    of_env = BUILD.environment_id == environment_id
+    """A newer ask: queued builds end, running ones are stopped while they are still solving.
+
+    One that makes the files of a published generation again goes on: people use it until then.
+    """
+    of_env = (BUILD.environment_id == environment_id) & BUILD.generation.is_(None)
     c.execute(
         update(schema.build)
         .where(of_env, BUILD.state == QUEUED)
@@ -289,6 +295,8 @@ def _retry(c: Connection, old: BuildRecord, now: datetime) -> bool:
 
 def _again(c: Connection, old: BuildRecord, reason: Reason, attempt: int, now: datetime) -> bool:
     """Queue the same work once more, unless something newer is asked for by now."""
+    if old.generation is not None:
+        return remaking.again(c, old, reason, attempt, now)
     row = c.execute(rows.environments.where(ENV.id == old.environment_id)).one()
     env = rows.environment(row)
     if env.retired_at is not None or env.ask != old.ask:

@@ -195,14 +195,15 @@ def _migrate(engine: Engine, path: Path, *, fresh: bool) -> None:
             hint="install the newer envwatch, or restore the copy made before its migration",
         )
     if not fresh:
-        _backup(path, path.with_name(f"{path.name}.before-{head}"))
+        copy_database(path, path.with_name(f"{path.name}.before-{head}"))
+        logger.info("catalog %s was copied before its migration", path)
     with engine.begin() as connection:
         config.attributes["connection"] = connection
         alembic.command.upgrade(config, "head")
     logger.info("catalog %s is at version %s", path, head)
 
 
-def _backup(path: Path, copy: Path) -> None:
+def copy_database(path: Path, copy: Path) -> None:
+    """As it is at one moment, also while a daemon writes."""
     with closing(sqlite3.connect(path)) as old, closing(sqlite3.connect(copy)) as new:
         old.backup(new)
-    logger.info("catalog copied to %s before its migration", copy)

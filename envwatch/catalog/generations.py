@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from sqlalchemy import Connection, func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from envwatch.catalog import rows, schema
+from envwatch.catalog import remaking, rows, schema
 from envwatch.catalog.builds import find
 from envwatch.catalog.choosing import choose, make_current
 from envwatch.catalog.database import Database
@@ -91,10 +91,16 @@ class Generations:
         with self._database.write() as c:
             row = c.execute(rows.builds.where(BUILD.id == build.id)).one()
             env_row = c.execute(rows.environments.where(ENV.id == build.environment_id)).one()
-            if row.generation is not None:
+            if row.state is BuildState.READY:
                 return rows.environment(env_row), row.generation
-            waits = candidate and _differs(c, rows.environment(env_row), build, result)
-            number = _insert(c, build, result, now, candidate=waits)
+            again = row.generation is not None
+            waits = candidate and not again
+            waits = waits and _differs(c, rows.environment(env_row), build, result)
+            if again:
+                number = row.generation
+                remaking.fill(c, build, result)
+            else:
+                number = _insert(c, build, result, now, candidate=waits)
             keep_packages(c, result.lock_digest, result.packages)
             c.execute(
                 update(schema.build)
@@ -115,12 +121,9 @@ class Generations:
                     generation=number,
                 )
             )
-            choose(c, build.environment_id, now)
-            what, more = ("candidate", ", waits") if waits else ("published", "")
-            text = f"#{number} by build #{build.id}{more}"
-            note(c, what, text, environment=build.environment_id)
-            mine = ENV.id == build.environment_id
-            c.execute(update(schema.environment).where(mine).values(offer=""))
+            if not again:
+                choose(c, build.environment_id, now)
+            _note_published(c, build, number, again=again, waits=waits)
             env_row = c.execute(rows.environments.where(ENV.id == build.environment_id)).one()
             return rows.environment(env_row), number
 
@@ -281,6 +284,16 @@ def _number(c: Connection, env: EnvironmentRecord, number: int) -> GenerationRec
             hint=f"see `envwatch env show {env.key}`",
         )
     return rows.generation(row)
+
+
+def _note_published(
+    c: Connection, build: BuildRecord, number: int, *, again: bool, waits: bool
+) -> None:
+    what, more = ("candidate", ", waits") if waits else ("published", "")
+    text = f"#{number}{' again' if again else ''} by build #{build.id}{more}"
+    note(c, what, text, environment=build.environment_id)
+    mine = ENV.id == build.environment_id
+    c.execute(update(schema.environment).where(mine).values(offer=""))
 
 
 def _insert(

@@ -29,6 +29,7 @@ COMMANDS = (
     ("source", "envwatch.cli.source", "Sources: their list, look at them now."),
     ("notify", "envwatch.cli.notify", "Forges and notifiers: their list, a test message."),
     ("token", "envwatch.cli.token", "Tokens: what git and other programs send to read and push."),
+    ("import", "envwatch.cli.importing", "Bring environments here from Nebari or conda-store."),
     ("client", "envwatch.cli.client", "What people need so that their programs see everything."),
     ("check", "envwatch.cli.check", "Check environment files: for editors, hooks and CI."),
     ("config", "envwatch.cli.config", "Check and show the config."),
@@ -36,6 +37,8 @@ COMMANDS = (
     ("verify", "envwatch.cli.keeping:verify", "Compare published files with their records."),
     ("repair", "envwatch.cli.keeping:repair", "Build anew what was found damaged."),
     ("gc", "envwatch.cli.keeping:gc", "Delete what retention does not keep."),
+    ("backup", "envwatch.cli.backup:backup", "Write all that cannot be made again into a file."),
+    ("restore", "envwatch.cli.backup:restore", "Make a root again from a backup."),
     ("rebuild-index", "envwatch.cli.keeping:rebuild_index", "Make the catalog again from disk."),
 )
 

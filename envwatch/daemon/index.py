@@ -22,6 +22,7 @@ def rebuild_index(settings: Settings) -> Reindexed:
     Raises RootInUse while a daemon runs.
     """
     store = Store(settings.root)
+    store.check_whole()
     store.prepare()
     with store.hold():
         made = _make(settings, store, _new(store))

@@ -91,6 +91,7 @@ class Turns:
 def assemble(settings: Settings, *, reached: Reached = nothing) -> Iterator[Parts]:
     """The parts for one root, which is held while they are in use. Raises RootInUse."""
     store = Store(settings.root)
+    store.check_whole()
     store.prepare()
     with store.hold():
         _refuse_lost_catalog(store)

@@ -44,7 +44,7 @@ def commit(run: Run, parent: str, change: Change, author: Author, message: str) 
     now = f"{int(datetime.now(UTC).timestamp())} +0000"
     lines = [f"tree {tree}", *([f"parent {parent}"] if parent else [])]
     lines += [
-        f"author {_person(author)} {now}",
+        f"author {person(author)} {now}",
         f"committer {COMMITTER} {now}",
         "",
         _message(message),
@@ -126,7 +126,7 @@ def _write(run: Run, kind: str, data: bytes) -> str:
     return _line(run("hash-object", "-t", kind, "-w", "--stdin", data=data))
 
 
-def _person(author: Author) -> str:
+def person(author: Author) -> str:
     """Who somebody is, without what would end the line or the name."""
     name = _BAD_IN_NAMES.sub(" ", author.name).strip(" .,:;\"'\\") or "somebody"
     email = _BAD_IN_NAMES.sub("", author.email).replace(" ", "") or "unknown@localhost"

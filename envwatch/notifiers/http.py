@@ -65,10 +65,11 @@ def ask(
     body: bytes | None = None,
     *,
     patience: float = READ,
+    most: int = MOST,
 ) -> Answer:
     """No redirect is followed: a secret goes where the config says, and nowhere else.
 
-    Raises NotifyError where there is no answer.
+    Of the answer `most` bytes are read. Raises NotifyError where there is no answer.
     """
     timeout = urllib3.Timeout(connect=CONNECT, read=patience)
     try:
@@ -82,14 +83,14 @@ def ask(
             preload_content=False,
             timeout=timeout,
         )
-        return _taken(response)
+        return _taken(response, most)
     except (HTTPError, OSError) as e:
         raise NotifyError(f"{place(url)}: {_reason(e)}") from e
 
 
-def _taken(response: urllib3.BaseHTTPResponse) -> Answer:
+def _taken(response: urllib3.BaseHTTPResponse, most: int) -> Answer:
     try:
-        found = _read(response)
+        found = _read(response, most)
     finally:
         if not response.closed:
             # what is left of it would be taken for the start of the next answer
@@ -167,12 +168,12 @@ def _reason(error: Exception) -> str:
     return redact(text or type(inner).__name__)[:SHOWN]
 
 
-def _read(response: urllib3.BaseHTTPResponse) -> bytes:
+def _read(response: urllib3.BaseHTTPResponse, most: int) -> bytes:
     """As much as matters, and not for ever: a drop every few seconds passes every other limit."""
     end = time.monotonic() + LONGEST
     found = b""
-    while len(found) < MOST and time.monotonic() < end:
-        block = response.read1(MOST - len(found), decode_content=False)
+    while len(found) < most and time.monotonic() < end:
+        block = response.read1(most - len(found), decode_content=False)
         if not block:
             break
         found += block

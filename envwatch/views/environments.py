@@ -35,10 +35,16 @@ _joined = schema.environment.outerjoin(
     == select(func.max(_each.c.id)).where(_each.c.environment_id == ENV.id).scalar_subquery(),
 )
 
+# after a restore, as long as its files are not made again
+_absent = exists().where(
+    GENERATION.environment_id == ENV.id,
+    GENERATION.number == ENV.current,
+    GENERATION.pruned_at.is_not(None),
+)
 state_of: ColumnElement[str] = case(
     (_latest.c.state.in_(ACTIVE), EnvState.BUILDING.value),
     (_latest.c.state.in_(FAILED), EnvState.FAILED.value),
-    (ENV.current.is_(None), EnvState.MISSING.value),
+    (or_(ENV.current.is_(None), _absent), EnvState.MISSING.value),
     else_=EnvState.READY.value,
 )
 
@@ -278,13 +284,14 @@ def _env_row(
     history: tuple[BuildState, ...],
 ) -> EnvRow:
     current: GenerationRecord | None = published.get("current")
+    serving = env.current if current and current.pruned_at is None else None
     return EnvRow(
         key=env.key,
         git=_git_state(env, current),
-        env=_env_state(env, build),
-        current=env.current,
+        env=_env_state(serving, build),
+        current=serving,
         newest=published.get("newest"),
-        held=env.held,
+        held=env.held and serving is not None,
         size=current.size if current else 0,
         changed_at=env.changed_at,
         description=env.description,
@@ -314,9 +321,9 @@ def _git_state(env: EnvironmentRecord, current: GenerationRecord | None) -> GitS
     return GitState.BEHIND
 
 
-def _env_state(env: EnvironmentRecord, build: BuildRecord | None) -> EnvState:
+def _env_state(serving: int | None, build: BuildRecord | None) -> EnvState:
     if build is not None and build.state in ACTIVE:
         return EnvState.BUILDING
     if build is not None and build.state in FAILED:
         return EnvState.FAILED
-    return EnvState.READY if env.current is not None else EnvState.MISSING
+    return EnvState.READY if serving is not None else EnvState.MISSING

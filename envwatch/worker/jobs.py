@@ -112,6 +112,9 @@ def _install_options(
 
 def _locks(build: BuildRecord, beside: str, catalog: Catalog, store: Store) -> tuple[str, str]:
     """The lock to install as it is, and the one whose packages a solve prefers."""
+    if build.generation is not None:
+        # its files are made again: from its own lock, whatever was solved since
+        return lock_text(store, catalog.generations.get(build.key, build.generation)), ""
     if build.mode in (Mode.LOCK, Mode.REUSE):
         known = catalog.generations.latest_asked(build.environment_id, build.asked_digest)
         return (lock_text(store, known) if known else ""), ""

@@ -66,6 +66,9 @@ class Publisher:
         self.converge(env)
         generation = self.catalog.generations.get(env.key, number)
         self.keep(generation)
+        if generation.build_id != build.id:
+            # it fills a generation that another build had made
+            records.keep_ending(self.store, build.id, BuildState.READY, None)
         self.offer(generation)
         logger.info("%s: #%d published by build %d", env.key, number, build.id)
         return number
@@ -101,7 +104,9 @@ class Publisher:
     def _current(self, env: EnvironmentRecord) -> GenerationRecord | None:
         if env.retired_at is not None or env.current is None:
             return None
-        return self.catalog.generations.get(env.key, env.current)
+        current = self.catalog.generations.get(env.key, env.current)
+        # after a restore its files are still to be made: no link leads to nothing
+        return None if current.pruned_at is not None else current
 
     def _shelter(self, build: BuildRecord, result: Result) -> None:
         namespace = self.settings().namespace(build.key.namespace)
