@@ -19,12 +19,13 @@ from envwatch.daemon.index import rebuild_index
 from envwatch.daemon.manifest import verify
 from envwatch.daemon.restoring import restore
 from envwatch.edit import Author
-from envwatch.errors import BackupError, Conflict, NotFound, RootInUse
+from envwatch.errors import BackupError, Conflict, LockError, NotFound, RootInUse
 from envwatch.git.bare import Bare
 from envwatch.git.commits import Change, commit, move
 from envwatch.model import BuildState, EnvKey, EnvState, Plan
 from envwatch.store import Store
 from envwatch.views import environments
+from envwatch.worker.jobs import make_job
 from envwatch.worker.recover import recover
 
 OTHER = EnvKey("analyst", "other")
@@ -184,6 +185,19 @@ def test_a_remaking_that_fails_for_a_passing_reason_is_tried_again(
         assert parts.catalog.builds.interrupted()[0].id == first.id
         again = parts.catalog.builds.in_state(BuildState.QUEUED)[-1]
         assert (again.generation, again.mode) == (first.generation, first.mode)
+
+
+def test_a_generation_is_never_filled_from_another_lock_than_its_own(
+    other: Place, backup: Path
+) -> None:
+    restore(other.root, backup)
+    with other.parts() as parts:
+        second = parts.catalog.builds.in_state(BuildState.QUEUED)[1]
+        job = make_job(second, parts.catalog, parts.store, other.settings)
+        assert (job.lock_text, job.lock_is_known) == ("# the lock of 2.0\n", True)
+        (parts.store.record(2) / "conda-lock.yml").unlink()
+        with pytest.raises(LockError, match="the lock of #2 is gone"):
+            make_job(second, parts.catalog, parts.store, other.settings)
 
 
 def test_what_is_not_made_again_is_missing_and_never_said_to_serve(

@@ -10,7 +10,7 @@ from envwatch import layers, plan, policy
 from envwatch.catalog import Catalog
 from envwatch.catalog.records import BuildRecord, GenerationRecord, SpecRecord
 from envwatch.catalog.schema import Mode, Reason
-from envwatch.errors import NoSpace, SpecError
+from envwatch.errors import LockError, NoSpace, SpecError
 from envwatch.model import ArtifactKind, Composition, EnvKey, Job, JobKind, Spec
 from envwatch.settings import (
     InstallOptions,
@@ -48,7 +48,7 @@ def frozen_message(settings: Settings, build: BuildRecord) -> str:
 
 
 def make_job(build: BuildRecord, catalog: Catalog, store: Store, settings: Settings) -> Job:
-    """Everything that the child needs to know. Raises SpecError where the rules changed since."""
+    """Everything that the child needs to know. Raises SpecError, LockError."""
     text = catalog.builds.spec(build.spec_id)
     namespace = settings.namespace(build.key.namespace)
     composition = text.composition or Composition()
@@ -114,7 +114,7 @@ def _locks(build: BuildRecord, beside: str, catalog: Catalog, store: Store) -> t
     """The lock to install as it is, and the one whose packages a solve prefers."""
     if build.generation is not None:
         # its files are made again: from its own lock, whatever was solved since
-        return lock_text(store, catalog.generations.get(build.key, build.generation)), ""
+        return _own_lock(store, catalog.generations.get(build.key, build.generation)), ""
     if build.mode in (Mode.LOCK, Mode.REUSE):
         known = catalog.generations.latest_asked(build.environment_id, build.asked_digest)
         return (lock_text(store, known) if known else ""), ""
@@ -122,6 +122,17 @@ def _locks(build: BuildRecord, beside: str, catalog: Catalog, store: Store) -> t
         return "", ""
     newest = catalog.generations.of(build.environment_id, limit=1)
     return beside, (lock_text(store, newest[0]) if newest else "")
+
+
+def _own_lock(store: Store, generation: GenerationRecord) -> str:
+    """Raises LockError: a generation is never filled with what another solve gives."""
+    text = lock_text(store, generation)
+    if not text:
+        raise LockError(
+            f"{generation.key}: the lock of #{generation.number} is gone",
+            hint=f"`envwatch env rebuild {generation.key}` solves afresh",
+        )
+    return text
 
 
 def lock_text(store: Store, generation: GenerationRecord) -> str:

@@ -28,5 +28,7 @@ def test_the_home_page_says_what_is_made_again(restored: Stand) -> None:
 def test_every_page_of_an_environment_answers(restored: Stand, key: EnvKey) -> None:
     builds = restored.catalog.builds.in_state(*BuildState)
     mine = [b.id for b in builds if b.key == key]
-    assert "goes on serving" not in restored.text(f"/{key}/")
+    page = restored.text(f"/{key}/")
+    assert "goes on serving" not in page
+    assert "conda activate" not in page
     assert all(restored.text(f"/{key}/builds/{n}") for n in mine)
