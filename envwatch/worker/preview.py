@@ -92,6 +92,7 @@ def _propose(worker: Worker, ask: Ask, environment_id: int | None) -> Proposal:
     current = _current(worker, ask.key) if made else None
     old = worker.catalog.builds.packages(current.lock_digest) if current else ()
     proposal = Proposal(ask.key, ask.path, Move.CHANGED, current.number if current else None)
+    made = tuple(g for g in made if not g.candidate)
     if made and made[0].asked_digest == ask.digest:
         return replace(proposal, move=Move.SAME)
     known = next((g for g in made if g.asked_digest == ask.digest), None)

@@ -75,3 +75,9 @@ def test_what_an_update_would_change_is_on_the_page(empty: Stand) -> None:
     page = empty.text("/analyst/demo/")
     assert "tiny 1.0 -&gt; 1.5" in page
     assert "envwatch env update analyst/demo" in page
+
+
+def test_failures_are_counted_in_the_metrics(written: Stand) -> None:
+    assert 'envwatch_write_back_failures{source="team"} 0.0' in written.text("/metrics")
+    written.catalog.writebacks.failed("team", "away", "", stalled=False, wait=9)
+    assert 'envwatch_write_back_failures{source="team"} 1.0' in written.text("/metrics")
