@@ -220,7 +220,7 @@ def test_the_lock_of_merged_files_is_that_of_all_of_them(parts: Parts, folder: P
 def test_a_lock_of_merged_files_is_installed_as_it_is(parts: Parts, folder: Path) -> None:
     write(folder)
     build(parts)
-    (folder / "conda-lock.yml").write_text(lock_of(parts))
+    (folder / "conda-lock.yml").write_text(lock_of(parts) + "# by somebody else\n")
     build(parts)
     assert "the lock beside the file matches it: nothing to solve" in parts.store.log(2).read_text()
 

@@ -120,6 +120,20 @@ def test_a_commit_goes_past_a_candidate(candidates: Lab) -> None:
     assert (candidates.env.current, row(candidates).held) == (2, True), "it is an old one now"
 
 
+def test_a_commit_brings_nothing_of_a_candidate(candidates: Lab) -> None:
+    candidates.push({FILE: text("tiny") + "variables: {A: b}\n"})
+    candidates.settle()
+    assert (candidates.env.current, version(candidates)) == (3, "1.0")
+
+
+def test_a_revert_does_not_bring_a_candidate(candidates: Lab) -> None:
+    candidates.push({FILE: text("tiny=1.0")})
+    candidates.settle()
+    candidates.push({FILE: text("tiny")})
+    candidates.settle()
+    assert (candidates.env.current, version(candidates)) == (4, "1.0")
+
+
 def test_the_lock_of_a_candidate_is_written_back_and_merging_it_takes_it(candidates: Lab) -> None:
     assert "analyst/demo #2: " in candidates.told("%B")
     candidates.merge()

@@ -11,6 +11,7 @@ from writeback_helpers import BRANCH, FILE, KEY, LIST, LOCK, Lab, lab_on, opened
 from envwatch.catalog.schema import WriteState
 from envwatch.model import ArtifactKind, BuildState, GitState
 from envwatch.views import pages
+from envwatch.worker.preview import Move, preview
 
 
 @pytest.fixture
@@ -106,6 +107,13 @@ def test_a_merged_lock_builds_nothing_and_writes_nothing(lab: Lab) -> None:
     assert lab.settle() == 0
     assert (lab.tip(), len(lab.builds), lab.env.current) == (before, 1, 1)
     assert pages.environment(lab.parts.catalog, KEY).row.git is GitState.IN_SYNC
+
+
+def test_a_plan_says_that_a_merged_lock_changes_nothing(lab: Lab) -> None:
+    lab.settle()
+    lab.merge()
+    told = preview(lab.parts.worker, lab.parts.plan("team"))
+    assert [p.move for p in told.proposals] == [Move.SAME]
 
 
 def test_a_merged_lock_is_what_the_next_change_is_compared_with(lab: Lab) -> None:

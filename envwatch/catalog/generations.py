@@ -66,10 +66,12 @@ class Generations:
             return tuple(rows.generation(r) for r in c.execute(query))
 
     def latest_asked(self, environment_id: int, digest: str) -> GenerationRecord | None:
-        """The newest generation made for this asked-for digest."""
+        """The newest generation made for this asked-for digest; no candidate counts."""
         query = (
             rows.generations.where(
-                GENERATION.environment_id == environment_id, GENERATION.asked_digest == digest
+                GENERATION.environment_id == environment_id,
+                GENERATION.asked_digest == digest,
+                ~GENERATION.candidate,
             )
             .order_by(GENERATION.number.desc())
             .limit(1)

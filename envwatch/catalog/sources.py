@@ -317,7 +317,8 @@ def _ask(c: Connection, plan: Plan, ask: Ask, now: datetime) -> int:
 def _queue(c: Connection, environment_id: int, *, restored: bool, now: datetime) -> None:
     """Queue what the asked-for digest needs: nothing, an old generation again, or a solve."""
     env = rows.environment(c.execute(rows.environments.where(ENV.id == environment_id)).one())
-    of_env = (GENERATION.environment_id == environment_id,)
+    # a candidate that nobody took is none of what was asked for
+    of_env = (GENERATION.environment_id == environment_id, ~GENERATION.candidate)
     newest = c.execute(
         select(GENERATION.asked_digest).where(*of_env).order_by(GENERATION.number.desc()).limit(1)
     ).scalar()

@@ -20,7 +20,7 @@ BUCKETS = (0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.
 
 
 def figures(catalog: Catalog) -> Figures:
-    sources = catalog.sources.all()
+    sources, locks = catalog.sources.all(), catalog.writebacks.all()
     invalid = (
         select(ENV.namespace, func.count())
         .where(ENV.invalid.is_not(None), ENV.retired_at.is_(None))
@@ -46,6 +46,7 @@ def figures(catalog: Catalog) -> Figures:
             damaged=damaged or 0,
             archives=tuple((state, n) for state, n in c.execute(archives)),
             recipients=recipients(c),
+            locks=locks,
         )
 
 

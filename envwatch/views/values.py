@@ -317,3 +317,4 @@ class Figures:
     damaged: int
     archives: tuple[tuple[ArchiveState, int], ...]
     recipients: tuple[RecipientRecord, ...] = ()
+    locks: tuple[WriteBackRecord, ...] = ()

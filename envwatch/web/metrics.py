@@ -40,6 +40,7 @@ class Figures(Collector):
             _environments(values),
             _builds(values),
             _sources(values),
+            _locks(values),
             _generations(values),
             _webhooks(self._context),
             _telling(values),
@@ -129,6 +130,15 @@ def _sources(values: Values) -> Iterator[Metric]:
         "1 for the state in which a source is",
         ("source", "state"),
         (((s.name, w.value), s.state is w) for s in values.sources for w in SourceState),
+    )
+
+
+def _locks(values: Values) -> Iterator[Metric]:
+    yield _labelled(
+        "write_back_failures",
+        "how often in a row the locks of a source could not be written",
+        ("source",),
+        (((w.source,), w.failures) for w in values.locks),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -120,8 +121,13 @@ def _locks(build: BuildRecord, beside: str, catalog: Catalog, store: Store) -> t
         return (lock_text(store, known) if known else ""), ""
     if build.mode is Mode.UPDATE:
         return "", ""
-    newest = catalog.generations.of(build.environment_id, limit=1)
-    return beside, (lock_text(store, newest[0]) if newest else "")
+    newest = newest_taken(catalog.generations.of(build.environment_id))
+    return beside, (lock_text(store, newest) if newest else "")
+
+
+def newest_taken(made: Sequence[GenerationRecord]) -> GenerationRecord | None:
+    """The newest that is no candidate: a commit must not bring what nobody took."""
+    return next((g for g in made if not g.candidate), None)
 
 
 def _own_lock(store: Store, generation: GenerationRecord) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from envwatch import diff, plan, policy
 from envwatch.catalog.records import GenerationRecord
 from envwatch.diff import PackageDiff
+from envwatch.digests import BARE_PART, of_text
 from envwatch.executors import Ending, Outcome
 from envwatch.model import (
     Ask,
@@ -92,15 +93,24 @@ def _propose(worker: Worker, ask: Ask, environment_id: int | None) -> Proposal:
     current = _current(worker, ask.key) if made else None
     old = worker.catalog.builds.packages(current.lock_digest) if current else ()
     proposal = Proposal(ask.key, ask.path, Move.CHANGED, current.number if current else None)
-    if made and made[0].asked_digest == ask.digest:
+    made = tuple(g for g in made if not g.candidate)
+    if made and _serves(made[0], ask):
         return replace(proposal, move=Move.SAME)
-    known = next((g for g in made if g.asked_digest == ask.digest), None)
+    known = next((g for g in made if _serves(g, ask)), None)
     if known is not None:
         new = worker.catalog.builds.packages(known.lock_digest)
         return replace(proposal, move=Move.REVERTED, diff=diff.packages(old, new))
     previous = lock_text(worker.store, made[0]) if made else ""
     proposal = replace(proposal, move=Move.CHANGED if made else Move.NEW)
     return _solved(proposal, solve(worker, ask, previous), old)
+
+
+def _serves(made: GenerationRecord, ask: Ask) -> bool:
+    """Was it made for this, or is it what the lock that came beside the file is of?"""
+    if made.asked_digest == ask.digest or not ask.lock_text:
+        return made.asked_digest == ask.digest
+    same = made.asked_digest[:BARE_PART] == ask.digest[:BARE_PART]
+    return same and made.lock_file_digest == of_text(ask.lock_text)
 
 
 def _current(worker: Worker, key: EnvKey) -> GenerationRecord | None:
