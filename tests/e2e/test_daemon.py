@@ -103,7 +103,8 @@ def test_a_lock_beside_the_file_is_installed_as_it_is(running: Running, repo: Gi
     assert version(running.link()) == "2.0"
     own = running.store.record(1) / "conda-lock.yml"
     older = running.folder / "older.yml"
-    older.write_text(own.read_text())
+    # the text of our own lock would be taken for the one that was written back
+    older.write_text(f"{own.read_text()}# by somebody else\n")
     repo.commit({"demo/conda-lock.yml": older.read_text()}, "a lock")
     running.wait_current(2)
     assert not json.loads((running.store.record(2) / "result.json").read_text())["solved"]

@@ -155,7 +155,7 @@ def test_the_same_lock_gives_the_same_environment_on_another_root(
         theirs = other.wait_current(1)
     finally:
         other.stop()
-    ours = published.wait_current(2)
+    ours = published.wait_current(1)
     assert fingerprint(ours) == fingerprint(theirs)
     assert not json.loads((other.store.record(1) / "result.json").read_text())["solved"]
 
