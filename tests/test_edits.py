@@ -287,5 +287,5 @@ def test_a_remote_that_refuses_the_branch_is_told(
     lab: Lab, remote: GitRepo, tmp_path: Path
 ) -> None:
     GitRepo(tmp_path / "forge.git").git("branch", "envwatch")
-    with pytest.raises(Conflict, match="takes no new branch: failed to update ref"):
+    with pytest.raises(Conflict, match=r"does not take `envwatch/edit-1-.*`: failed to update ref"):
         edit(lab, replace(NEW, namespace="open", text=text("python=3.12"), seen=remote.head))

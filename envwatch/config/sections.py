@@ -17,6 +17,7 @@ from pydantic_core import CoreSchema, core_schema
 
 from envwatch.config import addresses, forges, words
 from envwatch.settings import EVENTS
+from envwatch.wishes import LIMITED
 
 
 class Section(BaseModel):
@@ -193,7 +194,7 @@ class Pip(Section):
 class RepoSettings(Section):
     """What an `envwatch.yml` in a source may say, and how far it may go."""
 
-    allow: tuple[Annotated[str, _one_of(*words.REPO_WORDS)], ...] | None = _key(
+    allow: tuple[Annotated[str, _one_of(*LIMITED)], ...] | None = _key(
         "The keys that are listened to; what else it says is left out, with a warning"
     )
     keep_last: Annotated[int, _whole(1, 10_000)] | None = _key(

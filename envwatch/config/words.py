@@ -51,15 +51,6 @@ PLATFORMS = (
 
 
 UPDATE_POLICIES = ("notify", "candidate", "activate")
-REPO_WORDS = (
-    "description",
-    "labels",
-    "kernel",
-    "platforms",
-    "virtual_packages",
-    "retention",
-    "update",
-)
 
 
 class Wrong(ValueError):

@@ -11,17 +11,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from envwatch.errors import Conflict, EnvwatchError
+from envwatch.errors import Conflict
 from envwatch.git.refs import parse
 from envwatch.git.remote import Remote, explain
 from envwatch.git.run import GitFailed
 from envwatch.git.tree import LINK, SUBMODULE, Run, Tree
-from envwatch.git.urls import address, shown
+from envwatch.git.urls import address
 
 TRAILER = "Envwatch-Revision"
 MADE = "refs/envwatch/made"
 THERE = "refs/envwatch/there"
-_REJECTED = re.compile(r"\[(?:remote )?rejected\] [^(\n]*\((?P<reason>[^\n]+)\)$", re.MULTILINE)
 _BAD_IN_NAMES = re.compile(r"[<>\x00-\x1f\x7f]+")
 _PERSON = re.compile(r"(?P<name>.*?) ?<(?P<email>[^>]*)> ")
 
@@ -126,28 +125,6 @@ def there(run: Run, url: str, bot: Bot, revision: str) -> Made | None:
         return look(run, revision)
     except GitFailed as e:
         raise explain(e, url) from e
-
-
-def push(run: Run, url: str, bot: Bot, made: Made, before: str) -> None:
-    """Move the branch, if it still is where it was. Raises SourceError, Conflict."""
-    lease = f"--force-with-lease={bot.ref}:{before}"
-    target = f"{made.revision}:{bot.ref}"
-    try:
-        run("push", "--quiet", "--no-thin", lease, "--", address(url), target)
-    except GitFailed as e:
-        # what the mirror would take for a fault of its own, and start over
-        raise _told(e, url, bot) from e
-
-
-def _told(error: GitFailed, url: str, bot: Bot) -> EnvwatchError:
-    rejected = _REJECTED.search(error.text)
-    if rejected is None:
-        return explain(error, url)
-    said = re.findall(r"^remote: (.*\S)", error.text, re.MULTILINE)
-    reason = "; ".join([rejected["reason"], *said[:3]])
-    plain = "".join(c for c in reason if c.isprintable())[:300]
-    text = f"`{shown(url)}` does not take `{bot.branch}`: {plain}"
-    return Conflict(text, hint="see its rules for pushes")
 
 
 def _person(bot: Bot) -> str:

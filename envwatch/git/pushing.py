@@ -1,4 +1,4 @@
-"""Pushes a commit of a mirror to a new branch of its remote, as the mirror fetches from it."""
+"""Pushes a commit of a mirror to a branch of its remote, as the mirror fetches from it."""
 
 from __future__ import annotations
 
@@ -21,26 +21,38 @@ def push_edit(run: Run, url: str, commit: str, subject: str) -> str:
     """
     try:
         listed = run("ls-remote", "--", address(url), f"refs/heads/{PREFIX}*").decode()
-        number = max((int(n) for n in _NUMBER.findall(listed)), default=0) + 1
-        branch = f"{PREFIX}{number}-{_slug(subject)}"
-        ref = f"refs/heads/{branch}"
-        # a branch that somebody made meanwhile is not moved
-        lease = f"--force-with-lease={ref}:"
-        run("push", "--quiet", "--no-thin", lease, "--", address(url), f"{commit}:{ref}")
     except GitFailed as e:
-        # what the mirror would take for a fault of its own, and start over
-        raise _told(e, url) from e
+        raise explain(e, url) from e
+    number = max((int(n) for n in _NUMBER.findall(listed)), default=0) + 1
+    branch = f"{PREFIX}{number}-{_slug(subject)}"
+    # a branch that somebody made meanwhile is not moved
+    push_to(run, url, commit, branch, before="")
     return branch
 
 
-def _told(error: GitFailed, url: str) -> EnvwatchError:
+def push_to(run: Run, url: str, commit: str, branch: str, *, before: str) -> None:
+    """Move a branch of the remote, if it still is at `before`; empty is a branch that is not there.
+
+    Raises SourceError, and Conflict where the remote does not take it.
+    """
+    ref = f"refs/heads/{branch}"
+    lease = f"--force-with-lease={ref}:{before}"
+    try:
+        run("push", "--quiet", "--no-thin", lease, "--", address(url), f"{commit}:{ref}")
+    except GitFailed as e:
+        # what the mirror would take for a fault of its own, and start over
+        raise _told(e, url, branch) from e
+
+
+def _told(error: GitFailed, url: str, branch: str) -> EnvwatchError:
     rejected = _REJECTED.search(error.text)
     if rejected is None:
         return explain(error, url)
     said = re.findall(r"^remote: (.*\S)", error.text, re.MULTILINE)
     reason = "; ".join([rejected["reason"], *said[:3]])
     plain = "".join(c for c in reason if c.isprintable())[:300]
-    return Conflict(f"`{shown(url)}` takes no new branch: {plain}", hint="see its rules for pushes")
+    text = f"`{shown(url)}` does not take `{branch}`: {plain}"
+    return Conflict(text, hint="see its rules for pushes")
 
 
 def _slug(text: str) -> str:

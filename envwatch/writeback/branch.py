@@ -14,6 +14,7 @@ from envwatch.errors import Conflict
 from envwatch.git import bringing, commits
 from envwatch.git.bringing import Bot, Made
 from envwatch.git.mirror import Mirror
+from envwatch.git.pushing import push_to
 from envwatch.git.run import MIB
 from envwatch.git.tree import Tree
 from envwatch.git.urls import shown
@@ -105,7 +106,7 @@ def bring(
         before = bringing.there(tree.run, url, bot, top)
         made = _commit(tree, change, bot, before, last, shown(url))
         if made is not before:
-            bringing.push(tree.run, url, bot, made, top)
+            push_to(tree.run, url, made.revision, bot.branch, before=top)
         return Brought(made.revision, revision, change.locks)
 
     return used.read(tip, use)
