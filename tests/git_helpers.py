@@ -6,7 +6,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from needs import need
+from needs import need, need_user
 from repos import GitRepo
 
 CORPUS = Path(__file__).resolve().parent.parent.parent / "shared" / "corpus" / "hostile"
@@ -66,6 +66,7 @@ def new_repo(path: Path) -> Repo:
 def signing(repo: Repo, folder: Path) -> Path:
     """The repository signs by an ssh key; the file of those who may."""
     need("ssh-keygen")
+    need_user()
     folder.mkdir()
     subprocess.run(
         ("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / "key"), check=True

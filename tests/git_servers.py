@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import os
-import pwd
 import shutil
 import socket
 import ssl
@@ -18,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import trustme
-from needs import lack
+from needs import lack, need_user
 from waiting import wait_for
 
 from envwatch.settings import Credentials
@@ -162,6 +161,7 @@ def ssh_server(repository: Path, folder: Path) -> Iterator[Served]:
     program = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin")
     if program is None:
         lack("the program `sshd` is not there")
+    user = need_user()
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("host_key", "key", "other_key"):
         subprocess.run(
@@ -181,7 +181,6 @@ def ssh_server(repository: Path, folder: Path) -> Iterator[Served]:
         )
     try:
         wait_for(lambda: answers(port), what="sshd")
-        user = pwd.getpwuid(os.geteuid()).pw_name
         given = Credentials(ssh_key=folder / "key", known_hosts=folder / "known_hosts")
         yield Served(f"ssh://{user}@127.0.0.1:{port}{repository}", given, folder=folder)
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import shutil
 
 import pytest
@@ -14,6 +15,15 @@ def need(program: str) -> str:
     if found is None:
         lack(f"the program `{program}` is not there")
     return found
+
+
+def need_user() -> str:
+    """The name of the user who tests: ssh and its programs do nothing for a uid without one."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        lack("this uid has no name, and ssh wants one")
+        raise
 
 
 def lack(reason: str) -> None:

@@ -141,7 +141,10 @@ def test_a_forge_that_is_shown_can_be_loaded_again(tmp_path: Path) -> None:
             source("{kind: github, token_file: token}").removeprefix(WEB),
             "warning: sources[0].forge: statuses carry no link",
         ),
-        (source("{kind: github, token_file: nowhere}"), "nowhere` now"),
+        (
+            source("{kind: github, token_file: nowhere}"),
+            "sources[0].forge.token_file: there is no file",
+        ),
         ("notify: [{name: a}]", "notify[0]: has nobody to tell"),
         (
             "notify: [{name: a, command: [x], apprise_file: secret}]",

@@ -330,6 +330,7 @@ def test_a_host_that_does_not_answer_is_tried_again(tmp_path: Path) -> None:
         ("Host key verification failed.\nfatal: Could not read from remote", "host key", False),
         ("No ED25519 host key is known for h and you have requested strict", "host key", False),
         ("fatal: repository 'https://h/x/' not found", "not a git repository", False),
+        ("No user exists for uid 4242\nfatal: Could not read from remote", "not know", False),
         (
             "fatal: unable to access 'https://h/x/': The requested URL returned error: 301",
             "redi",

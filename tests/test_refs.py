@@ -15,7 +15,9 @@ from needs import need
 
 from envwatch.errors import SourceStalled
 from envwatch.git.mirrors import Mirrors
-from envwatch.git.refs import Refs, check, match, parse, resolve, wanted
+from envwatch.git.refs import Refs, Tip, check, match, parse, resolve, wanted
+from envwatch.git.run import GitFailed
+from envwatch.git.signature import signer
 from envwatch.settings import SourceKind, SourceSettings, Verify
 from envwatch.sources import open_source
 from envwatch.sources.family import Gathered, open_family, slug
@@ -262,6 +264,17 @@ def test_signers_are_read_anew(tmp_path: Path, repo: Repo) -> None:
         verified(tmp_path, repo, Verify("ssh", signers))
     signers.write_text(text)
     assert verified(tmp_path, repo, Verify("ssh", signers))
+
+
+def test_a_uid_without_a_name_is_told_apart_from_a_missing_signature(tmp_path: Path) -> None:
+    (tmp_path / "signers").touch()
+
+    def say(*_: str) -> str:
+        raise GitFailed("git verify-commit", text="No user exists for uid 4242")
+
+    tip = Tip("refs/heads/main", oid(1), oid(1))
+    with pytest.raises(SourceStalled, match="does not know the user"):
+        signer(tip, Verify("ssh", tmp_path / "signers"), say, tmp_path)
 
 
 def test_a_file_of_signers_that_is_not_there_is_named(tmp_path: Path, repo: Repo) -> None:

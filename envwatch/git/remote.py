@@ -19,6 +19,11 @@ from envwatch.settings import NO_CREDENTIALS, Credentials
 # What git says when a person must act, and what that person can do. `{}` is the address.
 _STALLED = (
     (
+        r"no user exists for uid",
+        "ssh does not know the user that runs envwatch, and does not ask `{}`",
+        "give its uid a name in /etc/passwd",
+    ),
+    (
         r"host key verification failed|host key is known",
         "the host key of `{}` is not known",
         "compare it, and add it to the file that `credentials.known_hosts` names",

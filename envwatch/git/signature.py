@@ -50,7 +50,12 @@ def signer(tip: Tip, verify: Verify, say: Say, folder: Path) -> str:
 def _ask(say: Say, options: tuple[str, ...], command: str, oid: str) -> str:
     try:
         said = say(*options, command, "--raw", oid)
-    except GitFailed:
+    except GitFailed as e:
+        if "no user exists for uid" in e.text.lower():
+            raise SourceStalled(
+                "ssh-keygen does not know the user that runs envwatch, and checks no signature",
+                hint="give its uid a name in /etc/passwd",
+            ) from e
         return ""
     found = _SSH.search(said) or _GPG.search(said)
     text = f"{found['who']} ({found['key']})" if found else ""
