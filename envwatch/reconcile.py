@@ -8,6 +8,7 @@ import logging
 import threading
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import lru_cache
 
 from envwatch.catalog import Catalog
 from envwatch.catalog.records import EnvironmentRecord, SourceRecord
@@ -202,6 +203,7 @@ def _roll(family: Family, gathered: Gathered) -> Plan:
     return Plan(family.name, digest[:40], None, files=files)
 
 
+@lru_cache(maxsize=REMEMBERED)
 def _identity(rules: Rules, source: SourceSettings) -> str:
     """Names the settings by which files are understood: other settings, other plan."""
     text = json.dumps([asdict(rules), asdict(source)], default=str, sort_keys=True)
