@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from pydantic import TypeAdapter
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from envwatch.catalog import labels, rows, schema
@@ -26,6 +26,22 @@ ENV = schema.environment.c
 GENERATION = schema.generation.c
 
 
+# each poll runs these two: to make a statement anew costs more than to run it
+_BY_NAME = select(schema.source).where(SOURCE.name == bindparam("of"), SOURCE.removed_at.is_(None))
+_WELL = (
+    update(schema.source)
+    .where(SOURCE.name == bindparam("of"))
+    .values(
+        looked_at=bindparam("now", type_=schema.Instant()),
+        ok_at=bindparam("now", type_=schema.Instant()),
+        failures=0,
+        state=SourceState.OK,
+        message="",
+        hint="",
+    )
+)
+
+
 class Sources:
     """What envwatch knows of its sources."""
 
@@ -38,9 +54,8 @@ class Sources:
             return tuple(rows.source(r) for r in c.execute(query))
 
     def get(self, name: str) -> SourceRecord | None:
-        query = select(schema.source).where(SOURCE.name == name, SOURCE.removed_at.is_(None))
         with self._database.read() as c:
-            row = c.execute(query).first()
+            row = c.execute(_BY_NAME, {"of": name}).first()
         return rows.source(row) if row else None
 
     def declare(self, sources: Sequence[tuple[SourceSettings, str]], *, family: str = "") -> None:
@@ -69,13 +84,7 @@ class Sources:
         """Nothing new was seen."""
         now = datetime.now(UTC)
         with self._database.write(news=False) as c:
-            c.execute(
-                update(schema.source)
-                .where(SOURCE.name == name)
-                .values(
-                    looked_at=now, ok_at=now, failures=0, state=SourceState.OK, message="", hint=""
-                )
-            )
+            c.execute(_WELL, {"of": name, "now": now})
 
     def failed(self, name: str, message: str, hint: str, *, stalled: bool) -> int:
         """The source could not be read; how often in a row."""
