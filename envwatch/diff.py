@@ -21,6 +21,7 @@ Part = tuple[Piece, ...]
 END: Piece = (0, 0, "")
 RANKS = {"dev": -2} | dict.fromkeys(("a", "alpha", "b", "beta", "c", "rc", "pre"), -1) | {"post": 3}
 CONTEXT = 3
+MOST_NAMED = 5  # packages that are told by name
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,32 @@ def packages(old: Sequence[Package], new: Sequence[Package]) -> PackageDiff:
         rebuilt=rebuilt,
         same=sum(way == 0 for _, way in moved) - len(rebuilt),
     )
+
+
+def solved(old: Sequence[Package], new: Sequence[Package]) -> PackageDiff:
+    """Against what a solve chose, which does not always say what pip would bring."""
+    if not any(p.manager is Manager.PIP for p in new):
+        old = [p for p in old if p.manager is Manager.CONDA]
+    return packages(old, new)
+
+
+def in_words(changes: PackageDiff) -> str:
+    """`tiny 1.0 -> 2.0, + other 1.0, and 3 more`; empty where nothing changes."""
+    moved = sorted(
+        (*changes.upgraded, *changes.downgraded, *changes.rebuilt), key=lambda c: c.new.name
+    )
+    told = [f"{c.old.name} {_version(c.old, c.new)} -> {_version(c.new, c.old)}" for c in moved]
+    told += [f"+ {p.name} {p.version}" for p in changes.added]
+    told += [f"- {p.name} {p.version}" for p in changes.removed]
+    rest = len(told) - MOST_NAMED
+    return ", ".join([*told[:MOST_NAMED], *([f"and {rest} more"] if rest > 0 else [])])
+
+
+def _version(package: Package, other: Package) -> str:
+    """With the build, where the version alone would not tell the two apart."""
+    if package.version != other.version:
+        return package.version
+    return f"{package.version} {package.build}"
 
 
 def _identity(package: Package) -> tuple[str, bool]:

@@ -14,6 +14,13 @@ def of_text(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def mixed(digest: str, *more: str) -> str:
+    """The digest of the same ask in other circumstances; its lock is told from it as before."""
+    if not any(more):
+        return digest
+    return of_text("\0".join((digest, *more)))[:BARE_PART] + digest[BARE_PART:]
+
+
 def with_lock(bare: str, lock: str) -> str:
     """The digest of an ask with this lock beside it, empty for none."""
     return bare[:BARE_PART] + of_text(lock)[BARE_PART:] if lock else bare

@@ -78,6 +78,17 @@ class Commit:
 
 
 @dataclass(frozen=True, slots=True)
+class PullRequest:
+    """A request to merge that is open at a forge; `target` is the branch that it is for."""
+
+    number: int
+    title: str = ""
+    author: str = ""
+    target: str = ""
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class SourceFile:
     """One file of a snapshot: its bytes, or the reason why they were not read.
 
@@ -203,6 +214,17 @@ class FileOutcome:
 
 
 @dataclass(frozen=True, slots=True)
+class Preview:
+    """What an environment is that stands for a request to change another one, `of` that name.
+
+    Without `install` its packages are chosen, and nothing is built.
+    """
+
+    of: str
+    install: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Ask:
     """An environment as git asks for it now.
 
@@ -220,6 +242,7 @@ class Ask:
     composition: Composition = Composition()
     wishes: Wishes = Wishes()
     lock_path: str = ""
+    preview: Preview | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -538,3 +561,4 @@ class EnvState(StrEnum):
     BUILDING = "building"
     FAILED = "failed"
     MISSING = "missing"
+    SOLVED = "solved"

@@ -216,6 +216,9 @@ _HINTS = {
 
 
 def _target(source: SourceSettings, named: tuple[Push, ...]) -> _Target:
+    if source.base:
+        # a push to any branch may be one to a request
+        return _Target(source.name, followed=True)
     mine = [push for push in named if not surely_elsewhere(source.branch, push.ref)]
     revision = mine[0].revision if mine else ""
     return _Target(source.name, bool(mine) or not named, revision)

@@ -25,9 +25,11 @@ from envwatch.model import (
     Spec,
 )
 from envwatch.plan import Rules, make_plan, parse_file
+from envwatch.previews import Target, narrowed
 from envwatch.settings import Settings, SourceSettings, host_platform
 from envwatch.sources import Source
-from envwatch.sources.family import Family, Gathered
+from envwatch.sources.branches import Gathered
+from envwatch.sources.family import Family
 from envwatch.sources.roster import Roster
 
 logger = logging.getLogger(__name__)
@@ -99,13 +101,22 @@ class Reconciler:
             raise SourceError(f"`{name}` has no files of its own")
         confirmed = record is not None and record.confirmed_empty
         rules = rules_for(self._settings(), source.settings, confirmed_empty=confirmed)
-        return self._plan(source.snapshot(), rules)
+        base = source.settings.base
+        targets = self._catalog.sources.targets(base) if base else ()
+        return self._plan(source.snapshot(), rules, source.settings, targets)
 
     def _follow(
         self, source: Source, record: SourceRecord, since: float | None, *, force: bool
     ) -> Plan | None:
         rules = rules_for(self._settings(), source.settings, confirmed_empty=record.confirmed_empty)
         identity = _identity(rules, source.settings)
+        base = source.settings.base
+        if base and not self._is_read(base):
+            return None  # all would seem new; it is looked at again once its target was read
+        targets = self._catalog.sources.targets(base) if base else ()
+        if base:
+            # what is asked for and current there decides what is a change
+            identity = _mixed(identity, targets)
         fingerprint = source.fingerprint(since)
         if not force and self._is_known(record, fingerprint, identity):
             self._catalog.sources.looked(source.name)
@@ -114,8 +125,10 @@ class Reconciler:
         with self._roster.writing:
             if self._roster.get(source.name) is not source:
                 return None  # the config was read again meanwhile
-            plan = self._plan(snapshot, rules)
+            plan = self._plan(snapshot, rules, source.settings, targets)
             self._apply(plan, fingerprint, identity)
+        for name in self._roster.previews_of(source.name):
+            self._mark(name)
         return plan
 
     def _gather(self, family: Family, record: SourceRecord, since: float | None) -> Plan | None:
@@ -154,9 +167,23 @@ class Reconciler:
             return False
         return bool(fingerprint) and (record.fingerprint, record.rules) == (fingerprint, identity)
 
-    def _plan(self, snapshot: Snapshot, rules: Rules) -> Plan:
+    def _plan(
+        self,
+        snapshot: Snapshot,
+        rules: Rules,
+        settings: SourceSettings,
+        targets: tuple[Target, ...],
+    ) -> Plan:
         standing = self._catalog.sources.standing(snapshot.source)
-        return make_plan(snapshot, standing, rules, self._parsed)
+        plan = make_plan(snapshot, standing, rules, self._parsed)
+        if not settings.base or settings.previews is None:
+            return plan
+        install = settings.previews.install
+        return narrowed(plan, standing, targets, rename=settings.rename, install=install)
+
+    def _is_read(self, name: str) -> bool:
+        record = self._catalog.sources.get(name)
+        return record is not None and bool(record.revision)
 
     def _apply(self, plan: Plan, fingerprint: str, identity: str) -> None:
         self._suspect.discard(plan.source)
@@ -190,17 +217,19 @@ class Reconciler:
 def _roll(family: Family, gathered: Gathered) -> Plan:
     """The branches of a family as the files of its page; its revision names all of them."""
     followed = [
-        FileOutcome(
-            member.branch,
-            FileState.UNDERSTOOD,
-            messages=(Message(Level.NOTE, f"followed as the source `{member.name}`"),),
-        )
+        FileOutcome(member.follows, FileState.UNDERSTOOD, messages=(_followed(member),))
         for member in gathered.members
     ]
     refused = [FileOutcome(m.path, FileState.REFUSED, messages=(m,)) for m in gathered.refused]
-    files = tuple(sorted([*followed, *refused], key=lambda f: f.path))
-    digest = hashlib.sha256(repr((gathered.members, gathered.refused)).encode()).hexdigest()
+    left = [FileOutcome(m.path, FileState.IGNORED, messages=(m,)) for m in gathered.left]
+    files = tuple(sorted([*followed, *refused, *left], key=lambda f: f.path))
+    digest = hashlib.sha256(repr(gathered).encode()).hexdigest()
     return Plan(family.name, digest[:40], None, files=files)
+
+
+def _followed(member: SourceSettings) -> Message:
+    said = f": {member.title}" if member.title else ""
+    return Message(Level.NOTE, f"followed as the source `{member.name}`{said}")
 
 
 @lru_cache(maxsize=REMEMBERED)
@@ -208,6 +237,10 @@ def _identity(rules: Rules, source: SourceSettings) -> str:
     """Names the settings by which files are understood: other settings, other plan."""
     text = json.dumps([asdict(rules), asdict(source)], default=str, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _mixed(identity: str, targets: tuple[Target, ...]) -> str:
+    return hashlib.sha256(repr((identity, targets)).encode()).hexdigest()
 
 
 class Parsed:

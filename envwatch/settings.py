@@ -139,6 +139,23 @@ class WriteBack:
     email: str = "envwatch@localhost"
 
 
+PULL_REFS = ("refs/pull/*/head", "refs/merge-requests/*/head")
+
+
+@dataclass(frozen=True, slots=True)
+class Previews:
+    """Which requests to change a source are tried out: `*` of a ref stands for the number.
+
+    They are solved; with `install` they are built as well. `most` is how many, the newest first;
+    `comment` has their package diffs written into the requests.
+    """
+
+    refs: tuple[str, ...] = PULL_REFS
+    install: bool = False
+    most: int = 50
+    comment: bool = True
+
+
 @dataclass(frozen=True, slots=True)
 class SourceSettings:
     """One source. `url` is for git, `directory` for directories; globs are relative to its top.
@@ -151,6 +168,8 @@ class SourceSettings:
     `interval` is the time between two looks: a rescan of a directory, a poll of a repository.
     `hook_secrets` are files with one secret each; a source without any takes no web hooks.
     For a managed source `url` is the path of its repository; `edits` is `refuse` or `branch`.
+    `previews` belongs to a second source, which has the first as its `base` and becomes one for
+    each request, of that number; `title` and `link` are what the forge says of it.
     """
 
     name: str
@@ -177,6 +196,16 @@ class SourceSettings:
     edits: str = "refuse"
     forge: ForgeSettings | None = None
     write_back: WriteBack | None = None
+    previews: Previews | None = None
+    base: str = ""
+    request: int = 0
+    title: str = ""
+    link: str = ""
+
+    @property
+    def is_family(self) -> bool:
+        """Is it one source for each of several refs, and has no files of its own?"""
+        return bool(self.branches or (self.base and not self.family))
 
     @property
     def place(self) -> str:
@@ -188,6 +217,8 @@ class SourceSettings:
         """What of the repository is followed, as people may see it; empty is its HEAD."""
         if self.branches:
             return ", ".join(pattern for pattern, _ in self.branches)
+        if self.is_family and self.previews:
+            return ", ".join(self.previews.refs)
         if self.semver:
             return f"tags {self.semver}"
         if self.tag:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
+from envwatch import diff
+from envwatch.diff import PackageDiff
 from envwatch.model import BuildState, EnvKey, Failure, FailureKind, Level, Message
 
 FAILED = (BuildState.FAILED, BuildState.TIMED_OUT)
@@ -72,6 +74,7 @@ class EnvFacts:
     """One environment, as far as its status depends on it.
 
     `ready` is the newest generation of what is asked for, `ready_revision` the commit that made it.
+    `change` is what a preview would change of its target.
     """
 
     key: EnvKey
@@ -82,6 +85,21 @@ class EnvFacts:
     ready: int | None
     ready_revision: str
     build: BuildFacts | None
+    preview_of: str = ""
+    solve_only: bool = False
+    change: PackageDiff | None = None
+
+    @property
+    def target(self) -> EnvKey:
+        """The environment itself, or the one that it is a preview of."""
+        return EnvKey(self.key.namespace, self.preview_of or self.key.name)
+
+    @property
+    def changes(self) -> str:
+        """What a preview would change, in words; empty while nobody can say."""
+        if self.change is None:
+            return ""
+        return diff.in_words(self.change) or "the same packages"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +122,8 @@ class Status:
 def env_status(env: EnvFacts, revision: str, base: str) -> Status:
     """What this commit came to in one environment."""
     state, description, build = _env(env, revision)
-    return Status(f"{base}/{env.key}", state, description, env.key, env.ask, build)
+    # under the name of its target: so a rule of the forge may require it of every request
+    return Status(f"{base}/{env.target}", state, description, env.key, env.ask, build)
 
 
 def _env(env: EnvFacts, revision: str) -> tuple[StatusState, str, int | None]:
@@ -112,9 +131,14 @@ def _env(env: EnvFacts, revision: str) -> tuple[StatusState, str, int | None]:
         return StatusState.FAILURE, str(env.invalid), None
     if env.ready is not None and (env.ready == env.current or env.held):
         return StatusState.SUCCESS, _ready(env, revision), None
-    build = env.build
-    if build is None:
+    if env.build is None:
         return StatusState.PENDING, "waits to be built", None
+    return _of_build(env, env.build)
+
+
+def _of_build(env: EnvFacts, build: BuildFacts) -> tuple[StatusState, str, int | None]:
+    if env.solve_only and build.state is BuildState.READY:
+        return StatusState.SUCCESS, env.changes, None
     if build.state in FAILED:
         return StatusState.FAILURE, _failed(build), build.id
     if build.state is BuildState.CANCELLED:
@@ -126,6 +150,8 @@ def _ready(env: EnvFacts, revision: str) -> str:
     if env.ready != env.current:
         return f"held at #{env.current}, #{env.ready} ready"
     current = f"#{env.current} is current"
+    if env.preview_of:
+        return f"{env.key.label} is built: {env.changes}"
     return current if env.ready_revision == revision else f"no change: {current}"
 
 
@@ -162,8 +188,11 @@ def superseded(status: Status, by: str) -> Status:
     )
 
 
-def whole(statuses: Sequence[Status], base: str) -> Status:
-    """The commit in one status: the worst of all, so that people can require one."""
+def whole(statuses: Sequence[Status], base: str, *, preview: bool = False) -> Status:
+    """The commit in one status: the worst of all, so that people can require one.
+
+    With `preview` it is that of a request, and the statuses those of what it would change.
+    """
     for state, word in (
         (StatusState.FAILURE, "failed"),
         (StatusState.PENDING, "in work"),
@@ -176,11 +205,21 @@ def whole(statuses: Sequence[Status], base: str) -> Status:
             return Status(
                 base, state, f"{len(found)} of {len(statuses)} {word}: {_names(found, base)}"
             )
-    count = len(statuses)
+    said = _would_change(statuses, base) if preview else _as_asked(len(statuses))
+    return Status(base, StatusState.SUCCESS, said)
+
+
+def _as_asked(count: int) -> str:
     words = {0: "no environment is asked for", 1: "1 environment is as asked for"}
-    return Status(
-        base, StatusState.SUCCESS, words.get(count, f"{count} environments are as asked for")
-    )
+    return words.get(count, f"{count} environments are as asked for")
+
+
+def _would_change(statuses: Sequence[Status], base: str) -> str:
+    if not statuses:
+        return "no environment would change"
+    if len(statuses) == 1:
+        return f"{_name(statuses[0], base)}: {statuses[0].description}"
+    return f"{len(statuses)} environments would change: {_names(statuses, base)}"
 
 
 def shortened(text: str, most: int) -> str:

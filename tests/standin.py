@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import ssl
 import threading
@@ -109,6 +110,8 @@ class Forge(StandIn):
         self.kind = kind
         self.repository = repository
         self.history: list[tuple[str, str, str, str]] = []
+        self.open: dict[int, tuple[str, str]] = {}
+        self.comments: dict[int, dict[int, str]] = {}
 
     @property
     def api(self) -> str:
@@ -118,12 +121,64 @@ class Forge(StandIn):
         name, wanted = AUTHORIZATION[self.kind]
         if request.headers.get(name) != wanted:
             return Answer(401, {"message": "401 Unauthorized"})
+        if (answer := self._of_request(request)) is not None:
+            return answer
         if request.method == "GET" and self.kind == "gitlab":
             return self._listed(request)
         start = f"{self._project()}/statuses/"
         if request.method != "POST" or not request.path.startswith(start):
             return Answer(404, {"message": "404 Project Not Found"})
         return self._post(request.path.removeprefix(start), request.json)
+
+    def _of_request(self, request: Request) -> Answer | None:
+        """Requests to merge that are open (number: title, target), and the comments in each."""
+        path, _, query = request.path.partition("?")
+        rest = path.removeprefix(f"{self._project()}/")
+        listed = "merge_requests" if self.kind == "gitlab" else "pulls"
+        if rest == listed:
+            return Answer(200, self._requests() if "page=1" in query.split("&") else [])
+        thread, note = ("merge_requests", "notes") if self.kind == "gitlab" else (
+            "issues", "comments")  # fmt: skip
+        if found := re.fullmatch(rf"{thread}/(\d+)/{note}", rest):
+            return self._comment(request, int(found[1]), "page=1" in query.split("&"))
+        one = (
+            r"merge_requests/\d+/notes/(\d+)" if self.kind == "gitlab" else r"issues/comments/(\d+)"
+        )
+        if found := re.fullmatch(one, rest):
+            return self._change(int(found[1]), request)
+        return None
+
+    def _requests(self) -> list[dict[str, Any]]:
+        if self.kind == "gitlab":
+            return [
+                {"iid": n, "title": title, "target_branch": target, "author": {"username": "ada"},
+                 "web_url": f"https://git.example.org/{n}"}
+                for n, (title, target) in self.open.items()
+            ]  # fmt: skip
+        return [
+            {"number": n, "title": title, "base": {"ref": target}, "user": {"login": "ada"},
+             "html_url": f"https://git.example.org/{n}"}
+            for n, (title, target) in self.open.items()
+        ]  # fmt: skip
+
+    def _comment(self, request: Request, number: int, first: bool) -> Answer:
+        if number not in self.open:
+            return Answer(404, {"message": "404 Not found"})
+        thread = self.comments.setdefault(number, {})
+        if request.method == "GET":
+            listed = [{"id": i, "body": body} for i, body in thread.items()]
+            return Answer(200, listed if first else [])
+        thread[made := sum(map(len, self.comments.values())) + 1] = request.json["body"]
+        return Answer(201, {"id": made})
+
+    def _change(self, comment: int, request: Request) -> Answer:
+        for thread in self.comments.values():
+            if comment in thread and request.method == (
+                "PUT" if self.kind == "gitlab" else "PATCH"
+            ):
+                thread[comment] = request.json["body"]
+                return Answer(200, {"id": comment})
+        return Answer(404, {"message": "404 Not found"})
 
     def _project(self) -> str:
         if self.kind == "gitlab":
@@ -183,4 +238,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.flush()
 
     def do_GET(self) -> None:
+        self.do_POST()
+
+    def do_PATCH(self) -> None:
+        self.do_POST()
+
+    def do_PUT(self) -> None:
         self.do_POST()

@@ -20,7 +20,9 @@ from envwatch.git.run import GitFailed
 from envwatch.git.signature import signer
 from envwatch.settings import SourceKind, SourceSettings, Verify
 from envwatch.sources import open_source
-from envwatch.sources.family import Gathered, open_family, slug
+from envwatch.sources.branches import Gathered, slug
+from envwatch.sources.family import open_family
+from envwatch.sources.previews import nobody
 
 
 def oid(number: int) -> str:
@@ -161,7 +163,7 @@ BRANCHES = (("main", "analyst"), ("release/*", "analyst-{branch}"), ("try/*", "l
 
 def gathered(tmp_path: Path, repo: Repo, branches: Any = BRANCHES) -> Gathered:
     settings = SourceSettings("team", SourceKind.GIT, "team", url=repo.url, branches=branches)
-    return open_family(settings, Mirrors(tmp_path / "mirrors")).gather()
+    return open_family(settings, Mirrors(tmp_path / "mirrors"), nobody).gather()
 
 
 def test_each_branch_that_matches_is_a_source(tmp_path: Path, repo: Repo) -> None:

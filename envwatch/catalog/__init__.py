@@ -11,6 +11,7 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 
 from envwatch.catalog import schema
 from envwatch.catalog.builds import Builds
+from envwatch.catalog.comments import Comments
 from envwatch.catalog.database import Database, open_database, read_database
 from envwatch.catalog.deliveries import Deliveries
 from envwatch.catalog.generations import Generations
@@ -33,6 +34,7 @@ class Catalog:
     generations: Generations
     deliveries: Deliveries
     statuses: Statuses
+    comments: Comments
     notices: Notices
     recipients: Recipients
     tokens: Tokens
@@ -48,7 +50,7 @@ class Catalog:
         """The environments whose repository says when they are updated."""
         ENV = schema.environment.c  # noqa: N806  # the columns, as above
         query = select(ENV.namespace, ENV.name, ENV.wishes).where(
-            ENV.retired_at.is_(None), ENV.wishes.is_not(None)
+            ENV.retired_at.is_(None), ENV.wishes.is_not(None), ENV.preview_of == ""
         )
         with self.database.read() as c:
             found = [(EnvKey(r.namespace, r.name), r.wishes) for r in c.execute(query)]
@@ -84,6 +86,7 @@ def _catalog(database: Database) -> Catalog:
         builds=Builds(database),
         generations=Generations(database),
         statuses=Statuses(database),
+        comments=Comments(database),
         notices=Notices(database),
         recipients=Recipients(database),
         deliveries=Deliveries(database),

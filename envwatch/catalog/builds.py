@@ -10,6 +10,7 @@ from sqlalchemy import Connection, func, insert, or_, select, update
 from envwatch.catalog import remaking, rows, schema
 from envwatch.catalog.database import Database
 from envwatch.catalog.events import note
+from envwatch.catalog.packages import keep_packages, packages_of
 from envwatch.catalog.records import BuildRecord, EnvironmentRecord, SpecRecord
 from envwatch.catalog.schema import Mode, Reason
 from envwatch.errors import NotFound
@@ -185,6 +186,32 @@ class Builds:
                 .values(changed_at=now)
             )
 
+    def solved(self, build_id: int, result: Result) -> None:
+        """The packages of a preview are chosen, and that is all. Again it changes nothing."""
+        now = datetime.now(UTC)
+        with self._database.write() as c:
+            row = c.execute(rows.builds.where(BUILD.id == build_id)).one()
+            if row.state is BuildState.READY:
+                return
+            keep_packages(c, result.lock_digest, result.packages)
+            _end(
+                c,
+                build_id,
+                BuildState.READY,
+                now,
+                phases=result.phases,
+                messages=result.messages,
+                lock_digest=result.lock_digest,
+                retry_at=None,
+            )
+            text = f"build #{build_id}: {len(result.packages)} packages, none installed"
+            note(c, "solved", text, environment=row.environment_id)
+            c.execute(
+                update(schema.environment)
+                .where(ENV.id == row.environment_id)
+                .values(changed_at=now)
+            )
+
     def retry_due(self, now: datetime) -> int:
         """Queue again what failed for passing reasons and is still asked for; how many."""
         with self._database.read() as c:
@@ -210,19 +237,8 @@ class Builds:
 
     def packages(self, lock_digest: str) -> tuple[Package, ...]:
         """What a lock installs, by name."""
-        query = (
-            select(schema.package)
-            .where(schema.package.c.lock_digest == lock_digest)
-            .order_by(schema.package.c.name)
-        )
         with self._database.read() as c:
-            return tuple(
-                Package(
-                    r.name, r.version, r.build, r.manager, r.channel, r.size, r.license, r.url,
-                    r.sha256, r.requested,
-                )
-                for r in c.execute(query)
-            )  # fmt: skip
+            return packages_of(c, lock_digest)
 
 
 def enqueue(
@@ -249,6 +265,7 @@ def enqueue(
         "state": QUEUED,
         "queued_at": now or datetime.now(UTC),
         "attempt": attempt,
+        "solve_only": env.solve_only,
         "phases": (),
         "messages": (),
     }

@@ -13,6 +13,7 @@ from envwatch.catalog.builds import find
 from envwatch.catalog.choosing import choose, make_current
 from envwatch.catalog.database import Database
 from envwatch.catalog.events import note
+from envwatch.catalog.packages import keep_packages
 from envwatch.catalog.records import (
     ArtifactRecord,
     BuildRecord,
@@ -20,7 +21,7 @@ from envwatch.catalog.records import (
     GenerationRecord,
 )
 from envwatch.errors import Conflict, NotFound
-from envwatch.model import ArchiveState, BuildState, EnvKey, Package, Result
+from envwatch.model import ArchiveState, BuildState, EnvKey, Result
 
 BUILD = schema.build.c
 ENV = schema.environment.c
@@ -336,28 +337,3 @@ def _differs(c: Connection, env: EnvironmentRecord, build: BuildRecord, result: 
     current = _number(c, env, env.current)
     same = current.asked_digest == build.asked_digest
     return same and current.lock_digest != result.lock_digest
-
-
-def keep_packages(c: Connection, lock_digest: str, packages: Sequence[Package]) -> None:
-    known = select(schema.package.c.name).where(schema.package.c.lock_digest == lock_digest)
-    if not packages or c.execute(known.limit(1)).first() is not None:
-        return
-    c.execute(
-        insert(schema.package),
-        [
-            {
-                "lock_digest": lock_digest,
-                "manager": p.manager,
-                "name": p.name,
-                "version": p.version,
-                "build": p.build,
-                "channel": p.channel,
-                "size": p.size,
-                "license": p.license,
-                "url": p.url,
-                "sha256": p.sha256,
-                "requested": p.requested,
-            }
-            for p in packages
-        ],
-    )

@@ -22,6 +22,7 @@ from envwatch.catalog.recipients import (
     rests,
 )
 from envwatch.catalog.schema import SourceState
+from envwatch.catalog.sources import preview_member
 from envwatch.catalog.statuses import env_facts, facts_query
 from envwatch.telling import (
     PATIENCE,
@@ -178,7 +179,7 @@ def _environments(c: Connection) -> list[Subject]:
     each = schema.build.alias("each")
     newest = select(func.max(each.c.id)).where(each.c.environment_id == ENV.id).scalar_subquery()
     found = []
-    for row in c.execute(facts_query(newest, ENV.current)):
+    for row in c.execute(facts_query(newest, ENV.current).where(ENV.preview_of == "")):
         facts = env_facts(row)
         condition, message = env_condition(facts)
         found.append(
@@ -197,7 +198,7 @@ def _environments(c: Connection) -> list[Subject]:
 
 
 def _sources(c: Connection) -> list[Subject]:
-    query = select(schema.source).where(SOURCE.removed_at.is_(None))
+    query = select(schema.source).where(SOURCE.removed_at.is_(None), ~preview_member)
     return [
         Subject(
             name=r.name,

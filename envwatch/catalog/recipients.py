@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, delete, func, literal, or_, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from envwatch.catalog import schema
@@ -15,6 +15,7 @@ from envwatch.catalog.database import Database
 from envwatch.telling import RecipientState
 
 RECIPIENT = schema.recipient.c
+COMMENT = schema.comment.c
 STATUS = schema.status.c
 NOTIFICATION = schema.notification.c
 FORGE = "forge"
@@ -79,6 +80,7 @@ status_differs: ColumnElement[bool] = or_(
     STATUS.told_url != STATUS.url,
 )
 status_waits: ColumnElement[bool] = status_differs & STATUS.given_up_at.is_(None)
+comment_waits: ColumnElement[bool] = (COMMENT.told != COMMENT.text) & COMMENT.given_up_at.is_(None)
 notification_waits: ColumnElement[bool] = NOTIFICATION.told_at.is_(
     None
 ) & NOTIFICATION.given_up_at.is_(None)
@@ -128,6 +130,11 @@ class Recipients:
                 .values(given_up_at=None, wanted_at=now, next_at=None)
             )
             c.execute(
+                update(schema.comment)
+                .where(COMMENT.given_up_at.is_not(None))
+                .values(given_up_at=None, wanted_at=now, next_at=None)
+            )
+            c.execute(
                 update(schema.recipient)
                 .where(RECIPIENT.state == RecipientState.STALLED)
                 .values(next_at=None)
@@ -136,7 +143,10 @@ class Recipients:
 
 def recipients(c: Connection, role: str = "") -> tuple[RecipientRecord, ...]:
     """With what waits for each."""
-    waiting = {(FORGE, r[0]): r[1:] for r in c.execute(_waiting_statuses())}
+    waiting = {(FORGE, r[0]): r[1:] for r in c.execute(_waiting_comments())}
+    for source, count, due in c.execute(_waiting_statuses()):
+        more, other = waiting.get((FORGE, source), (0, None))
+        waiting[FORGE, source] = (count + more, min(due, other) if other else due)
     waiting |= {(NOTIFIER, r[0]): r[1:] for r in c.execute(_waiting_notifications())}
     query = select(schema.recipient).order_by(RECIPIENT.role, RECIPIENT.name)
     if role:
@@ -153,6 +163,11 @@ def _waiting_statuses() -> Select[Any]:
     return select(STATUS.source, func.count(), due).where(status_waits).group_by(STATUS.source)
 
 
+def _waiting_comments() -> Select[Any]:
+    due = func.coalesce(COMMENT.next_at, COMMENT.wanted_at)
+    return select(COMMENT.source, literal(1), due).where(comment_waits)
+
+
 def _waiting_notifications() -> Select[Any]:
     due = func.min(func.coalesce(NOTIFICATION.next_at, NOTIFICATION.created_at))
     query = select(NOTIFICATION.notifier, func.count(), due).where(notification_waits)
@@ -163,6 +178,7 @@ def _forget(c: Connection, role: str, name: str) -> None:
     c.execute(delete(schema.recipient).where(RECIPIENT.role == role, RECIPIENT.name == name))
     if role == FORGE:
         c.execute(delete(schema.status).where(STATUS.source == name))
+        c.execute(delete(schema.comment).where(COMMENT.source == name))
     else:
         c.execute(delete(schema.notification).where(NOTIFICATION.notifier == name))
 

@@ -29,7 +29,8 @@ class SourceRecord:
     """`place` is the url or folder, without secrets; `rules` identifies the settings in force.
 
     `branch` is what shall be followed, `ref` the full name of the ref that is followed now;
-    `family` is the source of which this one is a branch.
+    `family` is the source of which this one is a branch or a request, `base` the source that a
+    request would change; `title` and `link` are what the forge says of it.
     """
 
     name: str
@@ -49,6 +50,9 @@ class SourceRecord:
     confirmed_empty: bool
     family: str
     ref: str
+    base: str = ""
+    title: str = ""
+    link: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +60,8 @@ class EnvironmentRecord:
     """One environment: what was asked for last and which generation is current.
 
     `lock_path` is where its lock lies in the source. `offer` says which packages an update would
-    change, where it was only looked for.
+    change, where it was only looked for. A preview says of which environment it is one, and
+    whether it is only solved.
     """
 
     id: int
@@ -78,6 +83,13 @@ class EnvironmentRecord:
     wishes: Wishes | None = None
     lock_path: str = ""
     offer: str = ""
+    preview_of: str = ""
+    solve_only: bool = False
+
+    @property
+    def target(self) -> EnvKey:
+        """The environment that it is, or that it is a preview of."""
+        return EnvKey(self.key.namespace, self.preview_of or self.key.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +125,7 @@ class BuildRecord:
     size: int
     own_size: int
     generation: int | None
+    solve_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 
 from envwatch.catalog import labels, schema
 from envwatch.catalog.database import Database
-from envwatch.catalog.generations import keep_packages
+from envwatch.catalog.packages import keep_packages
 from envwatch.catalog.records import (
     BuildRecord,
     EnvironmentRecord,

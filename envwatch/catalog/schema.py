@@ -153,6 +153,9 @@ source = Table(
     Column("removed_at", Instant),
     Column("family", String(64), nullable=False, default="", server_default=""),
     Column("ref", Text, nullable=False, default="", server_default=""),
+    Column("base", String(64), nullable=False, default="", server_default=""),
+    Column("title", Text, nullable=False, default="", server_default=""),
+    Column("link", Text, nullable=False, default="", server_default=""),
 )
 
 revision = Table(
@@ -213,6 +216,8 @@ environment = Table(
     Column("wishes", Json(Wishes | None)),
     Column("lock_path", Text, nullable=False, default="", server_default=""),
     Column("offer", Text, nullable=False, default="", server_default=""),
+    Column("preview_of", String(64), nullable=False, default="", server_default=""),
+    Column("solve_only", Boolean, nullable=False, default=False, server_default="0"),
     UniqueConstraint("namespace", "name"),
     Index("ix_environment_changed", "changed_at"),
     sqlite_autoincrement=True,
@@ -260,6 +265,7 @@ build = Table(
     Column("size", Integer, nullable=False, default=0),
     Column("own_size", Integer, nullable=False, default=0),
     Column("generation", Integer),
+    Column("solve_only", Boolean, nullable=False, default=False, server_default="0"),
     Index("ix_build_environment", "environment_id", "id"),
     Index("ix_build_state", "state", "id"),
     sqlite_autoincrement=True,
@@ -401,6 +407,23 @@ status = Table(
     Column("told_description", Text, nullable=False, default=""),
     Column("told_url", Text, nullable=False, default=""),
     Column("told_at", Instant),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("next_at", Instant),
+    Column("failure", Text, nullable=False, default=""),
+    Column("given_up_at", Instant),
+)
+
+# what a request to merge is told; `name` is the forge's own for the comment
+comment = Table(
+    "comment",
+    metadata,
+    Column("source", String(64), primary_key=True),
+    Column("number", Integer, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("wanted_at", Instant, nullable=False),
+    Column("told", Text, nullable=False, default=""),
+    Column("told_at", Instant),
+    Column("name", String(64), nullable=False, default=""),
     Column("attempts", Integer, nullable=False, default=0),
     Column("next_at", Instant),
     Column("failure", Text, nullable=False, default=""),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from pydantic import TypeAdapter
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, delete, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from envwatch.catalog import labels, rows, schema
@@ -17,14 +17,29 @@ from envwatch.catalog.database import Database
 from envwatch.catalog.events import note
 from envwatch.catalog.records import EnvironmentRecord, SourceRecord
 from envwatch.catalog.schema import Mode, Reason, SourceState
-from envwatch.model import Ask, Composition, EnvKey, FileOutcome, FileState, Plan, Standing, Wishes
+from envwatch.model import (
+    Ask,
+    BuildState,
+    Composition,
+    EnvKey,
+    FileOutcome,
+    FileState,
+    Plan,
+    Standing,
+    Wishes,
+)
+from envwatch.previews import Target
 from envwatch.settings import SourceSettings
 
 SOURCE = schema.source.c
 COMPOSITION = TypeAdapter(Composition)
 ENV = schema.environment.c
+BUILD = schema.build.c
 GENERATION = schema.generation.c
 
+
+# one request to change a source: there may be many, and they are nobody's business but its own
+preview_member: ColumnElement[bool] = (SOURCE.base != "") & (SOURCE.family != "")
 
 # each poll runs these two: to make a statement anew costs more than to run it
 _BY_NAME = select(schema.source).where(SOURCE.name == bindparam("of"), SOURCE.removed_at.is_(None))
@@ -69,7 +84,7 @@ class Sources:
                 _declare(c, settings, place)
             names = [s.name for s, _ in sources]
             # who belongs to a family that is gone goes with it
-            families = [s.name for s, _ in sources if s.branches]
+            families = [s.name for s, _ in sources if s.is_family]
             mine = SOURCE.family == family if family else SOURCE.family.not_in(families)
             gone = (mine, SOURCE.name.not_in(names), SOURCE.removed_at.is_(None))
             c.execute(update(schema.source).where(*gone).values(removed_at=now))
@@ -165,6 +180,25 @@ class Sources:
                 for r in c.execute(query)
             )
 
+    def targets(self, name: str) -> tuple[Target, ...]:
+        """The environments of a source that requests are for, and what is current of each."""
+        query = (
+            select(ENV.name, ENV.path, ENV.asked_digest, GENERATION.lock_digest)
+            .select_from(
+                schema.environment.outerjoin(
+                    schema.generation,
+                    (GENERATION.environment_id == ENV.id) & (GENERATION.number == ENV.current),
+                )
+            )
+            .where(ENV.source == name, ENV.retired_at.is_(None))
+            .order_by(ENV.name)
+        )
+        with self._database.read() as c:
+            return tuple(
+                Target(r.name, r.path, r.asked_digest, r.lock_digest or "")
+                for r in c.execute(query)
+            )
+
     def apply(self, plan: Plan, *, fingerprint: str, rules: str) -> tuple[EnvironmentRecord, ...]:
         """Take over a plan in one transaction; the environments that changed."""
         now = datetime.now(UTC)
@@ -205,6 +239,9 @@ def _declare(c: Connection, settings: SourceSettings, place: str) -> None:
         "place": place,
         "branch": settings.follows,
         "family": settings.family,
+        "base": settings.base,
+        "title": settings.title,
+        "link": settings.link,
         "removed_at": None,
     }
     c.execute(
@@ -300,6 +337,8 @@ def _ask(c: Connection, plan: Plan, ask: Ask, now: datetime) -> int:
         "retired_at": None,
         "wishes": ask.wishes if ask.wishes != Wishes() else None,
         "lock_path": ask.lock_path,
+        "preview_of": ask.preview.of if ask.preview else "",
+        "solve_only": ask.preview is not None and not ask.preview.install,
     }
     if row is None:
         added = insert(schema.environment).values(
@@ -326,6 +365,10 @@ def _ask(c: Connection, plan: Plan, ask: Ask, now: datetime) -> int:
 def _queue(c: Connection, environment_id: int, *, restored: bool, now: datetime) -> None:
     """Queue what the asked-for digest needs: nothing, an old generation again, or a solve."""
     env = rows.environment(c.execute(rows.environments.where(ENV.id == environment_id)).one())
+    if env.solve_only:
+        if not _is_solved(c, env):
+            enqueue(c, env, Mode.SOLVE, Reason.COMMIT, now=now)
+        return
     # a candidate that nobody took is none of what was asked for
     of_env = (GENERATION.environment_id == environment_id, ~GENERATION.candidate)
     newest = c.execute(
@@ -341,6 +384,18 @@ def _queue(c: Connection, environment_id: int, *, restored: bool, now: datetime)
         enqueue(c, env, Mode.REUSE, Reason.REVERT, now=now)
     else:
         enqueue(c, env, Mode.SOLVE, Reason.RESTORED if restored else Reason.COMMIT, now=now)
+
+
+def _is_solved(c: Connection, env: EnvironmentRecord) -> bool:
+    """Does the newest build say already which packages it would be?"""
+    newest = c.execute(
+        rows.builds.where(BUILD.environment_id == env.id).order_by(BUILD.id.desc()).limit(1)
+    ).first()
+    return (
+        newest is not None
+        and (newest.state, newest.solve_only) == (BuildState.READY, True)
+        and newest.asked_digest == env.asked_digest
+    )
 
 
 def _touch(c: Connection, plan: Plan, ask: Ask, now: datetime) -> int:
@@ -360,6 +415,8 @@ def _touch(c: Connection, plan: Plan, ask: Ask, now: datetime) -> int:
         "retired_at": None,
         "wishes": ask.wishes if ask.wishes != Wishes() else None,
         "lock_path": ask.lock_path,
+        "preview_of": ask.preview.of if ask.preview else "",
+        "solve_only": ask.preview is not None and not ask.preview.install,
     }
     wished = (row.wishes or Wishes()) != ask.wishes
     if spec_id != row.spec_id or wished or row.retired_at is not None:

@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, case, delete, func, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    case,
+    delete,
+    func,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from envwatch.catalog import schema
 from envwatch.catalog.database import Database
 from envwatch.catalog.events import note
+from envwatch.catalog.previews import change
 from envwatch.catalog.recipients import (
     FORGE,
     Trouble,
@@ -21,7 +33,7 @@ from envwatch.catalog.recipients import (
     rests,
     status_waits,
 )
-from envwatch.model import BuildState, EnvKey, FileState, Message
+from envwatch.model import BuildState, EnvKey, FileState, Level, Message
 from envwatch.telling import BuildFacts, EnvFacts, Status, StatusState
 
 BUILD = schema.build.c
@@ -36,11 +48,15 @@ CALM = timedelta(seconds=30)
 
 @dataclass(frozen=True, slots=True)
 class TipFacts:
-    """What a source's commit speaks of: its environments, and files that never asked for one."""
+    """What a source's commit speaks of: its environments, and files that never asked for one.
+
+    `notes` are what else is to be said of its files.
+    """
 
     revision: str
     environments: tuple[EnvFacts, ...]
     refused: tuple[tuple[str, Message], ...]
+    notes: tuple[Message, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +92,13 @@ class Statuses:
                 FILE.source == source, FILE.state == FileState.REFUSED
             )
             files = [(r.path, r.messages[0]) for r in c.execute(refused) if r.messages]
-            envs = tuple(env_facts(r) for r in found)
-            return TipFacts(revision, envs, tuple(f for f in files if f[0] not in known))
+            envs = tuple(_with_change(c, r) for r in found)
+            told = select(FILE.path, FILE.messages).where(
+                FILE.source == source, FILE.state != FileState.REFUSED
+            )
+            notes = [m for r in c.execute(told) for m in r.messages if m.level is Level.WARNING]
+            refused_new = tuple(f for f in files if f[0] not in known)
+            return TipFacts(revision, envs, refused_new, tuple(notes))
 
     def of(self, source: str, revision: str) -> tuple[StatusRecord, ...]:
         query = select(schema.status).where(STATUS.source == source, STATUS.revision == revision)
@@ -245,7 +266,8 @@ def facts_query(build_id: ColumnElement[int], number: ColumnElement[int]) -> Sel
             ENV.id, ENV.namespace, ENV.name, ENV.ask, ENV.path, ENV.revision, ENV.invalid,
             ENV.current, ENV.held,
             BUILD.id.label("build_id"), BUILD.state, BUILD.failure, BUILD.retry_at, BUILD.attempt,
-            BUILD.path.label("build_path"),
+            BUILD.path.label("build_path"), BUILD.lock_digest.label("build_lock"),
+            ENV.preview_of, ENV.solve_only,
             GENERATION.number, GENERATION.revision.label("ready_revision"),
         )
         .select_from(
@@ -269,7 +291,18 @@ def env_facts(row: Row[Any]) -> EnvFacts:
         row.number,
         row.ready_revision or "",
         _build(row) if row.build_id is not None else None,
+        preview_of=row.preview_of,
+        solve_only=row.solve_only,
     )
+
+
+def _with_change(c: Connection, row: Row[Any]) -> EnvFacts:
+    """A preview also says what it would change, once it is known."""
+    facts = env_facts(row)
+    if not row.preview_of or not row.build_lock:
+        return facts
+    target = EnvKey(row.namespace, row.preview_of)
+    return replace(facts, change=change(c, target, row.build_lock))
 
 
 def _build(row: Row[Any]) -> BuildFacts:

@@ -18,6 +18,7 @@ from envwatch.settings import (
     NamespaceSettings,
     Network,
     NotifierSettings,
+    Previews,
     Settings,
     SolveOptions,
     SourceKind,
@@ -54,7 +55,11 @@ def settings_of(config: sections.Config, path: Path, root: Path) -> Settings:
     """The frozen settings. The config was checked before."""
     base = path.parent
     builds = config.builds or sections.Builds()
-    sources = tuple(source_of(entry, config, base, root) for entry in config.sources or ())
+    sources = tuple(
+        source
+        for entry in config.sources or ()
+        for source in with_previews(source_of(entry, config, base, root))
+    )
     names = dict.fromkeys([*(s.namespace for s in sources), *(config.namespaces or {})])
     patterns = {target: s.namespace for s in sources for target in targets_of(s.branches)}
     settings = Settings(
@@ -127,8 +132,31 @@ def source_of(
         hook_secrets=hook_secrets(entry, base),
         forge=forge_of(entry, base) if entry.forge else None,
         write_back=write_back_of(entry, config, base) if entry.git else None,
+        previews=_over(Previews(), entry.previews) if entry.previews else None,
     )
     return _over(source, entry, SOURCE_WORDS)
+
+
+def with_previews(source: SourceSettings) -> tuple[SourceSettings, ...]:
+    """A source, and the one that follows the requests to change it where they are previewed."""
+    if source.previews is None:
+        return (source,)
+    forge = source.forge
+    beside = replace(
+        source,
+        name=f"{source.name}@previews",
+        base=source.name,
+        tag="",
+        semver="",
+        ref="",
+        commit="",
+        hook_secrets=(),
+        edits="refuse",
+        write_back=None,
+        # a commit may have a status of its branch as well
+        forge=replace(forge, context=f"{forge.context}/preview") if forge else None,
+    )
+    return source, beside
 
 
 def write_back_of(

@@ -15,6 +15,7 @@ from envwatch.settings import (
     ForgeSettings,
     NamespaceSettings,
     NotifierSettings,
+    Previews,
     Settings,
     SourceKind,
     SourceSettings,
@@ -62,7 +63,7 @@ def in_words(settings: Settings) -> dict[str, Any]:
     }
     words = {
         "root": str(settings.root),
-        "sources": [_source(s) for s in settings.sources],
+        "sources": [_source(s) for s in settings.sources if not s.base],
         **general,
         "proxy": network.proxy,
         "ca_file": _path(network.ca_file),
@@ -182,6 +183,7 @@ def _source(source: SourceSettings) -> dict[str, Any]:
         "edits": source.edits if git else "",
         "forge": _forge(source.forge) if source.forge else None,
         "write_back": _write_back(source),
+        "previews": _previews(source.previews) if source.previews else None,
     }
 
 
@@ -195,6 +197,15 @@ def _write_back(source: SourceSettings) -> dict[str, Any] | None:
         "credentials": _reached(own),
         "name": said.name,
         "email": said.email,
+    }
+
+
+def _previews(previews: Previews) -> dict[str, Any]:
+    return {
+        "refs": list(previews.refs),
+        "install": previews.install,
+        "most": previews.most,
+        "comment": previews.comment,
     }
 
 

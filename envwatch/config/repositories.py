@@ -16,7 +16,7 @@ from envwatch.model import Level
 
 REFS = ("branch", "tag", "semver", "ref", "commit", "branches")
 # what has no meaning for a repository of our own, and for a directory
-CHOSEN = (*REFS, "credentials", "verify", "signers", "hook", "forge", "edits")
+CHOSEN = (*REFS, "credentials", "verify", "signers", "hook", "forge", "edits", "previews")
 ONLY_GIT = (*CHOSEN, "timeout", "write_back")
 
 
@@ -28,6 +28,7 @@ def problems(config: sections.Config, base: Path) -> Iterator[Problem]:
             yield from _refs(config, source, where, base)
             yield from _credentials(source, source.credentials, where, base)
             yield from _write_back(config, source, where, base)
+            yield from _previews(config, source, where, base)
             yield from _verify(source, where, base)
             yield from _targets(config, source, where)
         elif source.directory:
@@ -57,6 +58,23 @@ def _refs(
             refs.check(fill.source_of(source, config, base, base))
         except EnvwatchError as e:
             yield Problem((*where, given[0]), e.message, e.hint)
+
+
+def _previews(
+    config: sections.Config, source: sections.SourceEntry, where: tuple[Step, ...], base: Path
+) -> Iterator[Problem]:
+    if source.previews is None:
+        return
+    where = (*where, "previews")
+    if source.branches:
+        text = "is not for a source with `branches`: a request would be for which of them?"
+        yield Problem(where, text, "make a source of each branch that needs it")
+        return
+    for made in fill.with_previews(fill.source_of(source, config, base, base))[1:]:
+        try:
+            refs.check(made)
+        except EnvwatchError as e:
+            yield Problem((*where, "refs"), e.message, e.hint)
 
 
 def _write_back(

@@ -344,6 +344,17 @@ class WriteBack(Section):
     email: Text | None = _key("Their address")
 
 
+class Previews(Section):
+    """Requests to merge are tried out before anybody merges them."""
+
+    refs: tuple[Text, ...] | None = _key("Patterns of their refs; `*` stands for the number")
+    install: Flag | None = _key(
+        "Build them too, as `<name>-pr-<number>`: whoever opens a request chooses what is installed"
+    )
+    most: Annotated[int, _whole(1, 200)] | None = _key("How many, the newest first")
+    comment: Flag | None = _key("Write what would change into the request, where there is a forge")
+
+
 class SourceEntry(NamespaceWords):
     """Where environment files come from: a git repository, or a directory.
 
@@ -384,6 +395,9 @@ class SourceEntry(NamespaceWords):
         "What becomes of an edit made here: refused, or pushed to a new branch of the repository"
     )
     write_back: WriteBack | None = _key("Commit locks to a branch. Not given: they are not")
+    previews: Previews | None = _key(
+        "Say of each pull or merge request what it would change. Not given: nothing is said"
+    )
 
 
 class Config(NamespaceWords):

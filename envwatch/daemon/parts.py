@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from envwatch.catalog import Catalog, open_catalog
 from envwatch.daemon.managed import open_door, place_of, prepare_managed
+from envwatch.daemon.requests import asker
 from envwatch.door.editing import Editor
 from envwatch.door.pushes import Pushes
 from envwatch.errors import CatalogError
@@ -119,7 +120,7 @@ def _parts(settings: Settings, store: Store, catalog: Catalog, reached: Reached)
     worker = Worker(catalog, store, executor, publisher, current)
     prepare_managed(settings, store)
     mirrors = Mirrors(store.mirrors)
-    roster = Roster(settings.sources, mirrors)
+    roster = Roster(settings.sources, mirrors, asker(current))
     mirrors.sweep()
     dirty = Dirty()
     declare(catalog, settings)

@@ -85,6 +85,11 @@ def check(source: SourceSettings) -> None:
     for pattern, _ in source.branches:
         if not _PATTERN.fullmatch(pattern):
             raise SourceStalled(f"{pattern!a} is not a pattern of branches", hint="as `release/*`")
+    for pattern in source.previews.refs if source.previews else ():
+        if not _PATTERN.fullmatch(pattern) or not re.match(r"refs/[^*?]+/.*\*", pattern):
+            raise SourceStalled(
+                f"{pattern!a} is not a pattern of refs", hint="as `refs/pull/*/head`"
+            )
 
 
 def full_ref(branch: str) -> str:
@@ -112,13 +117,13 @@ def wanted(source: SourceSettings) -> tuple[str, ...]:
         return ()
     if source.semver:
         return (f"{TAGS}*",)
-    if source.branches:
-        return (f"{HEADS}*",)
+    if source.is_family:
+        return source.previews.refs if source.previews and source.base else (f"{HEADS}*",)
     return (_ref(source), _ref(source) + PEELED)
 
 
 def match(pattern: str, branch: str) -> str | None:
-    """What the wildcards of a pattern stand for in the name of a branch; None where it differs.
+    """What the wildcards of a pattern stand for in the name of a ref; None where it differs.
 
     `*` stands for any characters, slashes too. Several wildcards are joined by a dash.
     """

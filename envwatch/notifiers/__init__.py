@@ -1,6 +1,7 @@
-"""Who is told: forges get the status of a commit, notifiers get notices. One module for each kind.
+"""Who is told: forges get the status of a commit and comments, notifiers get notices.
 
-A kind's module is imported when the config names it: who uses none pays for none.
+One module for each kind. A kind's module is imported when the config names it: who uses none pays
+for none.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any, Protocol, cast
 
+from envwatch.model import PullRequest
 from envwatch.settings import ForgeSettings, Network, NotifierSettings
 from envwatch.telling import Letter, Status
 
@@ -20,6 +22,17 @@ class Forge(Protocol):
 
     def tell(self, revision: str, status: Status) -> None:
         """Returns once the forge has acknowledged it. The same again does no harm."""
+        ...
+
+    def requests(self) -> tuple[PullRequest, ...]:
+        """The pull or merge requests that are open."""
+        ...
+
+    def say(self, number: int, text: str, marker: str, known: str) -> str:
+        """Let the comment of a request say this; its name, to be `known` the next time.
+
+        `marker` is in the text, and tells it from other comments.
+        """
         ...
 
 

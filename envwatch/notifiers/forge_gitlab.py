@@ -1,14 +1,20 @@
-"""Commit statuses of GitLab, which keeps them as jobs and refuses to go from a state to itself."""
+"""Commit statuses and merge requests of GitLab.
+
+It keeps statuses as jobs, and refuses to go from a state to itself.
+"""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import quote, urlencode
 
 from envwatch.errors import NotifyError, NotifyRefused
+from envwatch.model import PullRequest
 from envwatch.notifiers.files import read_token
 from envwatch.notifiers.http import Answer, ask, judge, place
+from envwatch.notifiers.requests import LARGEST, Ask, Thread, pages, request
 from envwatch.settings import ForgeSettings, Network
 from envwatch.telling import Status, StatusState, shortened
 
@@ -65,9 +71,33 @@ class GitLab:
         wanted = IN_WORK if status.state is StatusState.PENDING else (STATES[status.state],)
         return any(state in wanted for state in states)
 
+    def requests(self) -> tuple[PullRequest, ...]:
+        token = read_token(self.settings.token_file)
+        url = f"{self._project}/merge_requests?state=opened"
+        return tuple(r for each in pages(self._asker(token), url, token) if (r := _request(each)))
+
+    def say(self, number: int, text: str, marker: str, known: str) -> str:
+        token = read_token(self.settings.token_file)
+        notes = f"{self._project}/merge_requests/{number}/notes"
+        return Thread(self._asker(token), notes, ("PUT", notes), token).say(text, marker, known)
+
+    def _asker(self, token: str) -> Ask:
+        return lambda method, url, body: self._ask(method, url, token, body)
+
     def _ask(self, method: str, url: str, token: str, body: bytes | None = None) -> Answer:
         headers = {"PRIVATE-TOKEN": token, "Content-Type": "application/json"}
-        return ask(method, url, self.network, headers, body)
+        return ask(method, url, self.network, headers, body, most=LARGEST)
+
+
+def _request(found: dict[str, Any]) -> PullRequest | None:
+    author = found.get("author") or {}
+    return request(
+        found.get("iid"),
+        found.get("title"),
+        author.get("username"),
+        found.get("target_branch"),
+        found.get("web_url"),
+    )
 
 
 def open_forge(settings: ForgeSettings, network: Network) -> GitLab:

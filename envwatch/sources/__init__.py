@@ -12,6 +12,7 @@ from envwatch.sources.directory import open_directory
 from envwatch.sources.family import Family, open_family
 from envwatch.sources.git import open_git
 from envwatch.sources.managed import open_managed
+from envwatch.sources.previews import Requests
 
 
 class Source(Protocol):
@@ -48,10 +49,10 @@ class Source(Protocol):
 Looked = Source | Family
 
 
-def open_looked(settings: SourceSettings, *, mirrors: Mirrors) -> Looked:
+def open_looked(settings: SourceSettings, *, mirrors: Mirrors, requests: Requests) -> Looked:
     """A source of the config, which may be a family. Raises as `open_source`."""
-    if settings.branches:
-        return open_family(settings, mirrors)
+    if settings.is_family:
+        return open_family(settings, mirrors, requests)
     return open_source(settings, mirrors=mirrors)
 
 

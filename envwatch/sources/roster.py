@@ -1,4 +1,4 @@
-"""Which sources there are now: those of the config, and the branches of those that are families."""
+"""Which sources there are now: those of the config, and the members of those that are families."""
 
 from __future__ import annotations
 
@@ -9,15 +9,19 @@ from envwatch.git.mirrors import Mirrors
 from envwatch.settings import SourceSettings
 from envwatch.sources import Looked, Source, open_looked, open_source
 from envwatch.sources.family import Family
+from envwatch.sources.previews import Requests, nobody
 
 
 class Roster:
     """The sources by name. `writing` is held by whoever takes over what a source said."""
 
-    def __init__(self, settings: Iterable[SourceSettings], mirrors: Mirrors) -> None:
+    def __init__(
+        self, settings: Iterable[SourceSettings], mirrors: Mirrors, requests: Requests = nobody
+    ) -> None:
         self.writing = threading.RLock()
         self._mirrors = mirrors
-        self._sources = _opened(settings, mirrors)
+        self._requests = requests
+        self._sources = self._opened(settings, mirrors)
 
     def get(self, name: str) -> Looked | None:
         return self._sources.get(name)
@@ -26,7 +30,7 @@ class Roster:
         return tuple(self._sources.values())
 
     def followed(self) -> tuple[SourceSettings, ...]:
-        """The sources that have files: each branch in the place of its family."""
+        """The sources that have files: each member in the place of its family."""
         return tuple(s.settings for s in self.readable())
 
     def readable(self) -> tuple[Source, ...]:
@@ -41,9 +45,14 @@ class Roster:
         one = self._sources.get(name)
         return tuple(s.name for s in self.all() if one is not None and s.group == one.group)
 
+    def previews_of(self, name: str) -> tuple[str, ...]:
+        """The sources that are requests to change this one."""
+        found = (s.settings for s in self.readable())
+        return tuple(s.name for s in found if s.base == name)
+
     def replace(self, settings: Iterable[SourceSettings], mirrors: Mirrors) -> None:
         """Go on with the sources of another config; nothing of theirs is remembered."""
-        opened = _opened(settings, mirrors)
+        opened = self._opened(settings, mirrors)
         with self.writing:
             self._mirrors = mirrors
             self._sources = opened
@@ -62,6 +71,5 @@ class Roster:
             self._sources = kept
             return tuple(new)
 
-
-def _opened(settings: Iterable[SourceSettings], mirrors: Mirrors) -> dict[str, Looked]:
-    return {s.name: open_looked(s, mirrors=mirrors) for s in settings}
+    def _opened(self, settings: Iterable[SourceSettings], mirrors: Mirrors) -> dict[str, Looked]:
+        return {s.name: open_looked(s, mirrors=mirrors, requests=self._requests) for s in settings}

@@ -148,7 +148,10 @@ class Teller:
 
     def _due(self, recipient: RecipientRecord, now: datetime) -> bool:
         if recipient.role == FORGE:
-            return self._catalog.statuses.due(recipient.name, now) is not None
+            return (
+                self._catalog.statuses.due(recipient.name, now) is not None
+                or self._catalog.comments.due(recipient.name, now) is not None
+            )
         return self._catalog.notices.due(recipient.name, now) is not None
 
     def _tell(self, settings: Settings, who: tuple[str, str]) -> None:

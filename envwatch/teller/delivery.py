@@ -10,6 +10,7 @@ from threading import Event
 from envwatch.backoff import backoff
 from envwatch.catalog import Catalog
 from envwatch.catalog.recipients import FORGE, NOTIFIER, Trouble
+from envwatch.commenting import marker_in
 from envwatch.errors import NotifyError, NotifyRefused, NotifyStalled
 from envwatch.notifiers import Forge, Notifier
 
@@ -42,6 +43,24 @@ def serve_forge(catalog: Catalog, source: str, forge: Forge, stop: Event, clock:
         _log(f"the forge of source {source}", trouble)
         if not refused:
             return
+    if not stop.is_set():
+        _serve_comment(catalog, source, forge, clock)
+
+
+def _serve_comment(catalog: Catalog, source: str, forge: Forge, clock: Clock) -> None:
+    """One request to merge has one comment. Where it may not be written, statuses still are."""
+    record = catalog.comments.due(source, clock())
+    if record is None:
+        return
+    mark = marker_in(record.text)
+    names: list[str] = []
+    error = _attempt(lambda: names.append(forge.say(record.number, record.text, mark, record.name)))
+    if error is None:
+        catalog.comments.told(record, names[0], clock())
+        return
+    trouble = trouble_of(error, record.attempts, record.wanted_at, clock(), refused=True)
+    catalog.comments.failed(record, trouble, clock())
+    _log(f"the comment in request {record.number} of source {source}", trouble)
 
 
 def serve_notifier(

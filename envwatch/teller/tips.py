@@ -10,6 +10,7 @@ from itertools import groupby
 from envwatch.catalog import Catalog
 from envwatch.catalog.statuses import StatusRecord, TipFacts
 from envwatch.settings import Settings, SourceSettings
+from envwatch.teller.comments import note_comment
 from envwatch.teller.links import env_url, source_url
 from envwatch.telling import (
     Status,
@@ -35,8 +36,10 @@ def note_statuses(
         return False
     base = source.forge.context
     known = catalog.statuses.of(source.name, tip.revision)
-    wanted = [_ready(s, settings, source) for s in _wanted(tip, known, base)]
+    wanted = [_ready(s, settings, source) for s in _wanted(tip, known, source)]
     _keep(catalog, source.name, tip.revision, wanted, known, now)
+    each = [s for s in wanted if s.context != base and s.description != GONE]
+    note_comment(catalog, settings, source, tip, each, now)
     older = [
         _follow(catalog, settings, source, tip, list(records), now)
         for _, records in groupby(_older(catalog, source.name, tip), key=lambda r: r.revision)
@@ -46,10 +49,12 @@ def note_statuses(
     return any(older) or any(s.state is StatusState.PENDING for s in wanted)
 
 
-def _wanted(tip: TipFacts, known: Sequence[StatusRecord], base: str) -> list[Status]:
+def _wanted(tip: TipFacts, known: Sequence[StatusRecord], source: SourceSettings) -> list[Status]:
+    assert source.forge is not None  # noqa: S101  # only such sources have statuses
+    base = source.forge.context
     found = {s.context: s for s in (refused_status(p, m, base) for p, m in tip.refused)}
     found |= {s.context: s for s in (env_status(e, tip.revision, base) for e in tip.environments)}
-    found[base] = whole(tuple(found.values()), base)
+    found[base] = whole(tuple(found.values()), base, preview=bool(source.base))
     # the config may have changed under the same commit
     for record in known:
         if record.status.context not in found:
@@ -84,7 +89,7 @@ def _follow(
             found.append(env_status(env, revision, base))
         else:
             found.append(superseded(status, tip.revision))
-    last = whole(found, base)
+    last = whole(found, base, preview=bool(source.base))
     wanted = [_ready(s, settings, source) for s in (*found, last)]
     _keep(catalog, source.name, revision, wanted, records, now)
     return last.state is StatusState.PENDING

@@ -13,6 +13,7 @@ from envwatch.catalog.database import Database
 from envwatch.catalog.labels import carries
 from envwatch.catalog.records import BuildRecord, EnvironmentRecord, GenerationRecord
 from envwatch.catalog.schema import SourceState
+from envwatch.catalog.sources import preview_member
 from envwatch.model import RUNNING, BuildState, EnvKey, EnvState, GitState
 from envwatch.views.commits import commits
 from envwatch.views.values import Counts, EnvRow, Frame, Listing, NamespaceRow
@@ -23,6 +24,9 @@ GENERATION = schema.generation.c
 HISTORY = 8
 FAILED = (BuildState.FAILED, BuildState.TIMED_OUT)
 ACTIVE = (BuildState.QUEUED, *RUNNING)
+# the environments that people work with: previews have a list of their own
+_LIVING: list[ColumnElement[bool]] = [ENV.retired_at.is_(None), ENV.preview_of == ""]
+PREVIEW = "preview"
 TROUBLED = (SourceState.FAILING, SourceState.STALLED, SourceState.EMPTY)
 
 # The newest build of each environment decides, with what is current, in which state it is. Looked
@@ -44,6 +48,7 @@ _absent = exists().where(
 state_of: ColumnElement[str] = case(
     (_latest.c.state.in_(ACTIVE), EnvState.BUILDING.value),
     (_latest.c.state.in_(FAILED), EnvState.FAILED.value),
+    (ENV.solve_only & (_latest.c.state == BuildState.READY), EnvState.SOLVED.value),
     (or_(ENV.current.is_(None), _absent), EnvState.MISSING.value),
     else_=EnvState.READY.value,
 )
@@ -73,10 +78,12 @@ def listing(  # noqa: PLR0913  # each filter of the page is one
     """One page of environments, those that need attention first, then the newest change."""
     where = _where(namespace, search, retired=retired)
     where += [carries(label)] if label else []
-    filtered = [*where, *_state_filter(state)]
+    of_previews = [*where, ENV.preview_of != ""]
+    where.append(ENV.preview_of == "")
+    filtered = of_previews if state == PREVIEW else [*where, *_state_filter(state)]
     with database.read() as c:
-        counts = _counts(c, where)
-        total = c.execute(select(func.count()).select_from(_joined).where(*filtered)).scalar_one()
+        counts = replace(_counts(c, where), previews=_count(c, of_previews))
+        total = _count(c, filtered)
         pages = max(1, -(-total // size))
         page = min(max(1, page), pages)
         ids = c.execute(
@@ -97,7 +104,7 @@ def namespaces(database: Database) -> tuple[NamespaceRow, ...]:
     query = (
         select(ENV.namespace, func.count(), func.sum(attention))
         .select_from(_joined)
-        .where(ENV.retired_at.is_(None))
+        .where(*_LIVING)
         .group_by(ENV.namespace)
         .order_by(ENV.namespace)
     )
@@ -118,11 +125,11 @@ def frame(database: Database) -> Frame:
     with database.read() as c:
         sources, failed, looked_at = c.execute(
             select(func.count(), func.sum(failing), func.min(SOURCE.looked_at)).where(
-                SOURCE.removed_at.is_(None)
+                SOURCE.removed_at.is_(None), ~preview_member
             )
         ).one()
         return Frame(
-            counts=_counts(c, [ENV.retired_at.is_(None)]),
+            counts=_counts(c, _LIVING),
             sources=sources,
             failing=failed or 0,
             looked_at=looked_at,
@@ -135,11 +142,15 @@ def tally(c: Connection) -> tuple[tuple[str, EnvState, int], ...]:
     query = (
         select(ENV.namespace, state_of, func.count())
         .select_from(_joined)
-        .where(ENV.retired_at.is_(None))
+        .where(*_LIVING)
         .group_by(ENV.namespace, state_of)
         .order_by(ENV.namespace, state_of)
     )
     return tuple((namespace, EnvState(state), n) for namespace, state, n in c.execute(query))
+
+
+def _count(c: Connection, where: Sequence[ColumnElement[bool]]) -> int:
+    return c.execute(select(func.count()).select_from(_joined).where(*where)).scalar_one()
 
 
 def store_size(c: Connection) -> int:
@@ -287,7 +298,7 @@ def _env_row(
     serving = env.current if current and current.pruned_at is None else None
     return EnvRow(
         key=env.key,
-        git=_git_state(env, current),
+        git=_git_state(env, current, build),
         env=_env_state(serving, build),
         current=serving,
         newest=published.get("newest"),
@@ -310,12 +321,18 @@ def _env_row(
         labels=env.wishes.labels if env.wishes else (),
         candidate=published.get("candidate"),
         offer=env.offer,
+        preview_of=env.preview_of,
+        solve_only=env.solve_only,
     )
 
 
-def _git_state(env: EnvironmentRecord, current: GenerationRecord | None) -> GitState:
+def _git_state(
+    env: EnvironmentRecord, current: GenerationRecord | None, build: BuildRecord | None
+) -> GitState:
     if env.invalid is not None:
         return GitState.INVALID
+    if env.solve_only and build is not None and build.asked_digest == env.asked_digest:
+        return GitState.IN_SYNC if build.state is BuildState.READY else GitState.BEHIND
     if current is not None and current.asked_digest == env.asked_digest:
         return GitState.IN_SYNC
     return GitState.BEHIND
@@ -326,4 +343,6 @@ def _env_state(serving: int | None, build: BuildRecord | None) -> EnvState:
         return EnvState.BUILDING
     if build is not None and build.state in FAILED:
         return EnvState.FAILED
+    if build is not None and build.solve_only and build.state is BuildState.READY:
+        return EnvState.SOLVED
     return EnvState.READY if serving is not None else EnvState.MISSING

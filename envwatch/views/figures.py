@@ -23,7 +23,7 @@ def figures(catalog: Catalog) -> Figures:
     sources, locks = catalog.sources.all(), catalog.writebacks.all()
     invalid = (
         select(ENV.namespace, func.count())
-        .where(ENV.invalid.is_not(None), ENV.retired_at.is_(None))
+        .where(ENV.invalid.is_not(None), ENV.retired_at.is_(None), ENV.preview_of == "")
         .group_by(ENV.namespace)
     )
     held = select(func.count()).where(ENV.held, ENV.retired_at.is_(None))

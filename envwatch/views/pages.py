@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Select, case, func, select
 
 from envwatch import diff
 from envwatch.catalog import Catalog, rows, schema
+from envwatch.catalog.packages import packages_of
 from envwatch.catalog.records import (
     ArtifactRecord,
     BuildRecord,
@@ -22,6 +23,7 @@ from envwatch.catalog.records import (
 from envwatch.diff import PackageDiff
 from envwatch.errors import NotFound
 from envwatch.model import BuildState, EnvKey, FileOutcome, FileState, Package
+from envwatch.views import previews
 from envwatch.views.commits import commit, commits
 from envwatch.views.environments import env_row
 from envwatch.views.lists import pages_of
@@ -64,6 +66,9 @@ def environment(catalog: Catalog, key: EnvKey, *, page: int = 1) -> EnvironmentP
         points = _points(c, record.id)
         said = commit(c, record.source, record.revision)
         spec = _spec(c, record.spec_id)
+        preview = previews.part(c, record)
+        others = () if preview else previews.on(c, key)
+        packages = packages_of(c, previews.chosen(c, record)) if record.solve_only else ()
     current = next((g.generation for g in generations if g.current), None)
     return EnvironmentPage(
         row=row,
@@ -72,7 +77,7 @@ def environment(catalog: Catalog, key: EnvKey, *, page: int = 1) -> EnvironmentP
         spec_text=spec.text,
         spec_messages=spec.messages,
         generation=current,
-        packages=_packages(catalog, current),
+        packages=packages or _packages(catalog, current),
         artifacts=_artifacts(catalog, current),
         generations=generations,
         builds=builds,
@@ -82,6 +87,8 @@ def environment(catalog: Catalog, key: EnvKey, *, page: int = 1) -> EnvironmentP
         pages=pages,
         layers=_layers(spec),
         virtual_packages=_virtual_packages(spec),
+        preview=preview,
+        previews=others,
     )
 
 
@@ -109,7 +116,7 @@ def build(catalog: Catalog, build_id: int) -> BuildPage:
         spec_messages=spec.messages,
         generation=generation,
         current=env.current,
-        packages=_packages(catalog, generation),
+        packages=catalog.builds.packages(record.lock_digest) if record.lock_digest else (),
         artifacts=_artifacts(catalog, generation),
         diff=changes,
         previous=previous.number if previous else None,
@@ -138,7 +145,8 @@ def compare(catalog: Catalog, key: EnvKey, old: int, new: int) -> DiffPage:
 
 def sources(catalog: Catalog) -> tuple[SourceRow, ...]:
     """Every source with the first of its refused files."""
-    records = catalog.sources.all()
+    # requests to change one are listed with those of their kind
+    records = [r for r in catalog.sources.all() if not (r.base and r.family)]
     locks = {w.source: w for w in catalog.writebacks.all()}
     with catalog.database.read() as c:
         return tuple(
@@ -164,7 +172,8 @@ def source(catalog: Catalog, name: str, *, page: int = 1, size: int = 100) -> So
             events=_events(c, EVENT.source == name, SIZE),
             locks=locks,
         )
-    return SourcePage(row, page, pages, total, catalog.deliveries.of(name))
+    members = tuple(r for r in catalog.sources.all() if r.family == name)
+    return SourcePage(row, page, pages, total, catalog.deliveries.of(name), members)
 
 
 def feed(catalog: Catalog, *, namespace: str = "", limit: int = 50) -> tuple[FeedEntry, ...]:
@@ -173,6 +182,7 @@ def feed(catalog: Catalog, *, namespace: str = "", limit: int = 50) -> tuple[Fee
         select(schema.event, ENV.namespace, ENV.name)
         .join_from(schema.event, schema.environment)
         .where(EVENT.type.in_(("published", "failed", "timed-out", "retired", "held", "released")))
+        .where(ENV.preview_of == "")
         .order_by(EVENT.id.desc())
         .limit(limit)
     )

@@ -40,13 +40,15 @@ class Counts:
     failed: int = 0
     ready: int = 0
     missing: int = 0
+    solved: int = 0
     queued: int = 0
     invalid: int = 0
     attention: int = 0
+    previews: int = 0
 
     @property
     def environments(self) -> int:
-        return self.building + self.failed + self.ready + self.missing
+        return self.building + self.failed + self.ready + self.missing + self.solved
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,8 @@ class EnvRow:
     labels: tuple[tuple[str, str], ...] = ()
     candidate: int | None = None
     offer: str = ""
+    preview_of: str = ""
+    solve_only: bool = False
 
     @property
     def attention(self) -> bool:
@@ -93,6 +97,9 @@ class EnvRow:
         """`#17 serving, build #18 failed`: what is in use and what became of the newest try."""
         if self.retired_at is not None:
             return f"retired, #{self.current} is kept" if self.current else "retired"
+        return self._of_preview() if self.solve_only else self._of_use()
+
+    def _of_use(self) -> str:
         serving = f"#{self.current} serving" if self.current else "nothing serving yet"
         if self.candidate:
             serving += f", candidate #{self.candidate} waits"
@@ -105,6 +112,35 @@ class EnvRow:
         if self.env is EnvState.BUILDING:
             return f"{serving}, build #{self.build_id} {self.build_state}"
         return serving
+
+    def _of_preview(self) -> str:
+        if self.build_id is None:
+            return "waits to be solved"
+        words = {EnvState.SOLVED: "solved, nothing is installed", EnvState.FAILED: "cannot be made"}
+        return words.get(self.env, f"build #{self.build_id} {self.build_state}")
+
+
+@dataclass(frozen=True, slots=True)
+class PreviewPart:
+    """What a preview is held against: its target, the generation that is current there.
+
+    `diff` is None while nothing is solved. The rest is what the forge says of the request.
+    """
+
+    target: EnvKey
+    against: int | None
+    diff: PackageDiff | None
+    request: str
+    title: str = ""
+    link: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PreviewRow:
+    """A preview, as it is listed with its target."""
+
+    row: EnvRow
+    part: PreviewPart
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +236,8 @@ class EnvironmentPage:
     pages: int
     layers: tuple[str, ...] = ()
     virtual_packages: tuple[str, ...] = ()
+    preview: PreviewPart | None = None
+    previews: tuple[PreviewRow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,13 +290,17 @@ class SourceRow:
 
 @dataclass(frozen=True, slots=True)
 class SourcePage:
-    """One source with a page of its files; `deliveries` are the web hooks kept, newest first."""
+    """One source with a page of its files; `deliveries` are the web hooks kept, newest first.
+
+    `members` are the sources that it is, where it is one for each of several refs.
+    """
 
     source: SourceRow
     page: int
     pages: int
     total: int
     deliveries: tuple[DeliveryRecord, ...] = ()
+    members: tuple[SourceRecord, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,8 +75,9 @@ class Worker:
             return
         settings = self.settings()
         namespace = settings.namespace(build.key.namespace)
-        newest = self.catalog.generations.of(build.environment_id, limit=1)
-        check_space(self.store, settings, newest[0].size if newest else 0)
+        if not build.solve_only:
+            newest = self.catalog.generations.of(build.environment_id, limit=1)
+            check_space(self.store, settings, newest[0].size if newest else 0)
         job = make_job(build, self.catalog, self.store, settings)
         outcome = self.executor.run(
             job,
@@ -115,7 +116,7 @@ class Worker:
         result = outcome.result
         if outcome.ending is Ending.RESULT and result is not None:
             if result.failure is None:
-                self.publisher.publish(build, result)
+                self._take(build, result)
                 return
             state = BuildState.FAILED
         elif outcome.ending is Ending.STOPPED:
@@ -128,6 +129,14 @@ class Worker:
         self._end(build, state, result)
         why = result.failure.message if result and result.failure else ""
         logger.info("build %d of %s: %s %s", build.id, build.key, state, why)
+
+    def _take(self, build: BuildRecord, result: Result) -> None:
+        """Publish what was built; of a preview that is only solved, keep which packages it has."""
+        if not build.solve_only:
+            self.publisher.publish(build, result)
+            return
+        self.catalog.builds.solved(build.id, result)
+        logger.info("build %d of %s: %d packages", build.id, build.key, len(result.packages))
 
     def _end(self, build: BuildRecord, state: BuildState, result: Result | None) -> None:
         self.catalog.builds.end(build.id, state, result)

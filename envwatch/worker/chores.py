@@ -265,7 +265,7 @@ def ask_update(worker: Worker, env: EnvironmentRecord) -> None:
 
 def update_namespace(worker: Worker, name: str) -> None:
     """Update the environments of a namespace that have no time of their own."""
-    for env in worker.catalog.generations.environments():
+    for env in _updatable(worker):
         namespace = worker.settings().namespace(env.key.namespace)
         # the branches of a source may make namespaces after a pattern
         mine = fnmatchcase(env.key.namespace, name)
@@ -275,9 +275,14 @@ def update_namespace(worker: Worker, name: str) -> None:
 
 def update_environment(worker: Worker, key: str) -> None:
     """Update one environment, at the time that its repository asks for."""
-    for env in worker.catalog.generations.environments():
+    for env in _updatable(worker):
         if str(env.key) == key:
             ask_update(worker, env)
+
+
+def _updatable(worker: Worker) -> Iterable[EnvironmentRecord]:
+    """A preview follows its target, at no time of its own."""
+    return (e for e in worker.catalog.generations.environments() if not e.preview_of)
 
 
 def retry_stalled(worker: Worker) -> int:

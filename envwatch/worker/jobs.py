@@ -11,7 +11,7 @@ from envwatch import layers, plan, policy
 from envwatch.catalog import Catalog
 from envwatch.catalog.records import BuildRecord, GenerationRecord, SpecRecord
 from envwatch.catalog.schema import Mode, Reason
-from envwatch.errors import LockError, NoSpace, SpecError
+from envwatch.errors import LockError, NoSpace, NotFound, SpecError
 from envwatch.model import ArtifactKind, Composition, EnvKey, Job, JobKind, Spec
 from envwatch.settings import (
     InstallOptions,
@@ -57,7 +57,7 @@ def make_job(build: BuildRecord, catalog: Catalog, store: Store, settings: Setti
     rules = plan.Rules(namespace, settings.network, (host_platform(),))
     lock, previous = _locks(build, text.lock_text, catalog, store)
     return Job(
-        kind=JobKind.BUILD,
+        kind=JobKind.SOLVE if build.solve_only else JobKind.BUILD,
         build_id=build.id,
         key=build.key,
         spec=parsed,
@@ -121,8 +121,23 @@ def _locks(build: BuildRecord, beside: str, catalog: Catalog, store: Store) -> t
         return (lock_text(store, known) if known else ""), ""
     if build.mode is Mode.UPDATE:
         return "", ""
-    newest = newest_taken(catalog.generations.of(build.environment_id))
+    newest = newest_taken(_made(build, catalog))
     return beside, (lock_text(store, newest) if newest else "")
+
+
+def _made(build: BuildRecord, catalog: Catalog) -> tuple[GenerationRecord, ...]:
+    """The generations whose packages are preferred, newest first.
+
+    A preview goes from what is current of its target: that is what merging would do.
+    """
+    env = catalog.generations.environment(build.key)
+    if not env.preview_of:
+        return catalog.generations.of(env.id)
+    try:
+        target = catalog.generations.environment(env.target)
+    except NotFound:
+        return ()
+    return catalog.generations.of(target.id)
 
 
 def newest_taken(made: Sequence[GenerationRecord]) -> GenerationRecord | None:

@@ -6,6 +6,7 @@ look at the sources puts right what they know better.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -91,6 +92,11 @@ def _read(store: Store, folder: Path, problems: list[str]) -> Remembered | None:
     try:
         origin = records.ORIGIN.validate_json((folder / records.ORIGIN_FILE).read_bytes())
         text = (folder / ArtifactKind.SPEC).read_text()
+        if origin.build.solve_only:
+            # solved again at the next look: its number may come again, and what it left must not
+            shutil.rmtree(folder)
+            store.log(origin.build.id).unlink(missing_ok=True)
+            return None
         published = _optional(folder / records.PUBLISHED_FILE, records.PUBLISHED)
         ended = _optional(folder / records.ENDING_FILE, records.ENDED)
         composition = _optional(folder / records.COMPOSITION_FILE, records.COMPOSITION)
