@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_helpers import KEY, Place, ask, claim, fail, make_place, publish, result
+from cli_helpers import KEY, Place, ask, claim, fail, make_place, publish, result, text
 
-from envwatch import artifacts
+from envwatch import artifacts, spec
 from envwatch.catalog import Catalog, read_catalog
 from envwatch.daemon.index import rebuild_index
 from envwatch.errors import CatalogError, RootInUse
-from envwatch.model import ArchiveState, BuildState, EnvKey, Plan
+from envwatch.model import ArchiveState, Ask, BuildState, EnvKey, Plan, Preview, Result
 from envwatch.views import environments, pages
 from envwatch.worker import Worker, records
 from envwatch.worker.recover import recover
@@ -233,3 +233,21 @@ def test_a_journal_that_a_kill_left_behind_does_not_enter_the_new_catalog(place:
 def test_it_is_refused_while_a_daemon_holds_the_root(place: Place) -> None:
     with place.parts(), pytest.raises(RootInUse):
         rebuild_index(place.settings)
+
+
+def test_what_was_only_solved_is_forgotten_and_its_number_is_free(place: Place) -> None:
+    key = EnvKey("analyst", "demo-pr-7")
+    with place.parts() as parts:
+        publish(parts, "1.0")
+        parsed = spec.parse(text("2.0").encode(), path="demo.yml")
+        assert parsed is not None
+        wanted = Ask(key, "demo.yml", parsed, text("2.0"), "d" * 64, preview=Preview("demo", False))
+        parts.catalog.sources.apply(
+            Plan("team@pr-7", "1" * 40, None, build=(wanted,)), fingerprint="", rules=""
+        )
+        build = claim(parts)
+        parts.catalog.builds.solved(build.id, Result(build.id, lock_digest="l" * 64))
+    assert (place.store.record(build.id).exists(), build.solve_only) == (True, True)
+    assert rebuilt(place).environments == 1
+    assert not place.store.record(build.id).exists()
+    assert not place.store.log(build.id).exists()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -10,23 +9,18 @@ from pydantic import TypeAdapter
 from sqlalchemy import ColumnElement, Connection, bindparam, delete, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from envwatch.catalog import labels, rows, schema
-from envwatch.catalog.builds import enqueue, supersede
-from envwatch.catalog.choosing import adopt
+from envwatch.catalog import asks, rows, schema
 from envwatch.catalog.database import Database
 from envwatch.catalog.events import note
 from envwatch.catalog.records import EnvironmentRecord, SourceRecord
-from envwatch.catalog.schema import Mode, Reason, SourceState
+from envwatch.catalog.schema import SourceState
 from envwatch.model import (
-    Ask,
-    BuildState,
     Composition,
     EnvKey,
     FileOutcome,
     FileState,
     Plan,
     Standing,
-    Wishes,
 )
 from envwatch.previews import Target
 from envwatch.settings import SourceSettings
@@ -153,9 +147,12 @@ class Sources:
             note(c, kind, message, source=name)
 
     def refused(self) -> tuple[str, ...]:
-        """The refused files of all sources, each with its first message."""
+        """The refused files of all sources, each with its first message; requests are left out."""
         FILE = schema.file.c  # noqa: N806  # the columns
-        query = select(schema.file).where(FILE.state == FileState.REFUSED)
+        previews = select(SOURCE.name).where(preview_member)
+        query = select(schema.file).where(
+            FILE.state == FileState.REFUSED, FILE.source.not_in(previews)
+        )
         with self._database.read() as c:
             return tuple(str(r.messages[0]) for r in c.execute(query.order_by(FILE.path)))
 
@@ -205,11 +202,11 @@ class Sources:
         changed: list[int] = []
         with self._database.write() as c:
             _record_revision(c, plan, now)
-            changed += [_ask(c, plan, ask, now) for ask in plan.build]
-            changed += [_touch(c, plan, ask, now) for ask in plan.touch]
-            changed += [i for key in plan.retire if (i := _retire(c, key, now))]
+            changed += [asks.take(c, plan, ask, now) for ask in plan.build]
+            changed += [asks.touch(c, plan, ask, now) for ask in plan.touch]
+            changed += [i for key in plan.retire if (i := asks.retire(c, key, now))]
             for key, message in plan.invalid:
-                _set(c, key, invalid=message)
+                asks.change(c, key, invalid=message)
             _replace_files(c, plan.source, plan.files)
             c.execute(
                 update(schema.source)
@@ -287,162 +284,3 @@ def _replace_files(c: Connection, source: str, files: Sequence[FileOutcome]) -> 
                 for f in files
             ],
         )
-
-
-def spec_digest(text: str, lock_text: str, composition: Composition | None = None) -> str:
-    """Names a text, the lock beside it and what else is said: equal ones are kept once."""
-    whole = f"{text}\0{lock_text}".encode()
-    if composition is not None:
-        whole += b"\0" + COMPOSITION.dump_json(composition)
-    return hashlib.sha256(whole).hexdigest()
-
-
-def keep_spec(c: Connection, ask: Ask) -> int:
-    """The row of this text and lock; equal ones are kept once, with what there is to say now."""
-    composition = ask.composition if ask.composition != Composition() else None
-    digest = spec_digest(ask.text, ask.lock_text, composition)
-    SPEC = schema.spec.c  # noqa: N806  # the columns, as above
-    messages = (*ask.spec.messages, *ask.messages)
-    found = c.execute(select(SPEC.id, SPEC.messages).where(SPEC.digest == digest)).first()
-    if found is not None:
-        if found.messages != messages:
-            c.execute(update(schema.spec).where(SPEC.id == found.id).values(messages=messages))
-        return int(found.id)
-    values = {
-        "digest": digest,
-        "text": ask.text,
-        "lock_text": ask.lock_text,
-        "messages": messages,
-        "composition": composition,
-    }
-    return int(c.execute(insert(schema.spec).values(**values).returning(SPEC.id)).scalar_one())
-
-
-def _ask(c: Connection, plan: Plan, ask: Ask, now: datetime) -> int:
-    """Note what is asked for now and queue the build that it needs, if it needs one."""
-    spec_id = keep_spec(c, ask)
-    row = c.execute(
-        rows.environments.where(ENV.namespace == ask.key.namespace, ENV.name == ask.key.name)
-    ).first()
-    values = {
-        "source": plan.source,
-        "path": ask.path,
-        "description": ask.spec.description,
-        "asked_digest": ask.digest,
-        "spec_id": spec_id,
-        "revision": plan.revision,
-        "asked_at": now,
-        "changed_at": now,
-        "invalid": None,
-        "retired_at": None,
-        "wishes": ask.wishes if ask.wishes != Wishes() else None,
-        "lock_path": ask.lock_path,
-        "preview_of": ask.preview.of if ask.preview else "",
-        "solve_only": ask.preview is not None and not ask.preview.install,
-    }
-    if row is None:
-        added = insert(schema.environment).values(
-            namespace=ask.key.namespace, name=ask.key.name, ask=1, created_at=now, **values
-        )
-        environment_id = int(c.execute(added.returning(ENV.id)).scalar_one())
-        restored = False
-    else:
-        environment_id = row.id
-        restored = row.retired_at is not None
-        c.execute(
-            update(schema.environment)
-            .where(ENV.id == environment_id)
-            .values(ask=ENV.ask + 1, **values)
-        )
-    labels.keep(c, environment_id, ask.wishes.labels)
-    supersede(c, environment_id, now)
-    if ask.lock_text:
-        adopt(c, environment_id, ask.digest, ask.lock_text, now)
-    _queue(c, environment_id, restored=restored, now=now)
-    return environment_id
-
-
-def _queue(c: Connection, environment_id: int, *, restored: bool, now: datetime) -> None:
-    """Queue what the asked-for digest needs: nothing, an old generation again, or a solve."""
-    env = rows.environment(c.execute(rows.environments.where(ENV.id == environment_id)).one())
-    if env.solve_only:
-        if not _is_solved(c, env):
-            enqueue(c, env, Mode.SOLVE, Reason.COMMIT, now=now)
-        return
-    # a candidate that nobody took is none of what was asked for
-    of_env = (GENERATION.environment_id == environment_id, ~GENERATION.candidate)
-    newest = c.execute(
-        select(GENERATION.asked_digest).where(*of_env).order_by(GENERATION.number.desc()).limit(1)
-    ).scalar()
-    if newest == env.asked_digest:
-        note(c, "in-sync", "the newest generation is what is asked for", environment=environment_id)
-        return
-    known = c.execute(
-        select(GENERATION.id).where(*of_env, GENERATION.asked_digest == env.asked_digest).limit(1)
-    ).scalar()
-    if known is not None:
-        enqueue(c, env, Mode.REUSE, Reason.REVERT, now=now)
-    else:
-        enqueue(c, env, Mode.SOLVE, Reason.RESTORED if restored else Reason.COMMIT, now=now)
-
-
-def _is_solved(c: Connection, env: EnvironmentRecord) -> bool:
-    """Does the newest build say already which packages it would be?"""
-    newest = c.execute(
-        rows.builds.where(BUILD.environment_id == env.id).order_by(BUILD.id.desc()).limit(1)
-    ).first()
-    return (
-        newest is not None
-        and (newest.state, newest.solve_only) == (BuildState.READY, True)
-        and newest.asked_digest == env.asked_digest
-    )
-
-
-def _touch(c: Connection, plan: Plan, ask: Ask, now: datetime) -> int:
-    """The file moved or changed in ways that need no build: show its new text and commit."""
-    spec_id = keep_spec(c, ask)
-    row = c.execute(
-        select(ENV.id, ENV.spec_id, ENV.retired_at, ENV.wishes).where(
-            ENV.namespace == ask.key.namespace, ENV.name == ask.key.name
-        )
-    ).one()
-    values = {
-        "source": plan.source,
-        "path": ask.path,
-        "description": ask.spec.description,
-        "spec_id": spec_id,
-        "invalid": None,
-        "retired_at": None,
-        "wishes": ask.wishes if ask.wishes != Wishes() else None,
-        "lock_path": ask.lock_path,
-        "preview_of": ask.preview.of if ask.preview else "",
-        "solve_only": ask.preview is not None and not ask.preview.install,
-    }
-    wished = (row.wishes or Wishes()) != ask.wishes
-    if spec_id != row.spec_id or wished or row.retired_at is not None:
-        values |= {"revision": plan.revision, "changed_at": now}
-        what = "restored" if row.retired_at else "no change"
-        note(c, what, f"{ask.path}: nothing to build at {plan.revision[:12]}", environment=row.id)
-    c.execute(update(schema.environment).where(ENV.id == row.id).values(**values))
-    labels.keep(c, row.id, ask.wishes.labels)
-    if row.retired_at is not None:
-        _queue(c, row.id, restored=True, now=now)
-    return int(row.id)
-
-
-def _retire(c: Connection, key: EnvKey, now: datetime) -> int | None:
-    environment_id = _set(c, key, retired_at=now, changed_at=now, invalid=None)
-    if environment_id is not None:
-        supersede(c, environment_id, now)
-        note(c, "retired", "its file is gone", environment=environment_id)
-    return environment_id
-
-
-def _set(c: Connection, key: EnvKey, **values: object) -> int | None:
-    changed = (
-        update(schema.environment)
-        .where(ENV.namespace == key.namespace, ENV.name == key.name)
-        .values(**values)
-        .returning(ENV.id)
-    )
-    return c.execute(changed).scalar()

@@ -50,7 +50,7 @@ CALM = timedelta(seconds=30)
 class TipFacts:
     """What a source's commit speaks of: its environments, and files that never asked for one.
 
-    `notes` are what else is to be said of its files.
+    `notes` are what else a request is to be told of its files.
     """
 
     revision: str
@@ -83,8 +83,9 @@ class Statuses:
     def tip(self, source: str) -> TipFacts | None:
         """Everything that the statuses of a source's newest commit depend on."""
         with self._database.read() as c:
-            revision = c.execute(select(SOURCE.revision).where(SOURCE.name == source)).scalar()
-            if not revision:
+            known_as = select(SOURCE.revision, SOURCE.base).where(SOURCE.name == source)
+            tip = c.execute(known_as).first()
+            if tip is None or not tip.revision:
                 return None
             found = c.execute(_facts(ENV.source == source)).all()
             known = {r.path for r in found if r.invalid is not None}
@@ -93,12 +94,8 @@ class Statuses:
             )
             files = [(r.path, r.messages[0]) for r in c.execute(refused) if r.messages]
             envs = tuple(_with_change(c, r) for r in found)
-            told = select(FILE.path, FILE.messages).where(
-                FILE.source == source, FILE.state != FileState.REFUSED
-            )
-            notes = [m for r in c.execute(told) for m in r.messages if m.level is Level.WARNING]
-            refused_new = tuple(f for f in files if f[0] not in known)
-            return TipFacts(revision, envs, refused_new, tuple(notes))
+            notes = _notes(c, source) if tip.base else ()
+            return TipFacts(tip.revision, envs, tuple(f for f in files if f[0] not in known), notes)
 
     def of(self, source: str, revision: str) -> tuple[StatusRecord, ...]:
         query = select(schema.status).where(STATUS.source == source, STATUS.revision == revision)
@@ -294,6 +291,13 @@ def env_facts(row: Row[Any]) -> EnvFacts:
         preview_of=row.preview_of,
         solve_only=row.solve_only,
     )
+
+
+def _notes(c: Connection, source: str) -> tuple[Message, ...]:
+    """The warnings about its files, for who reads what a request would change."""
+    told = select(FILE.messages).where(FILE.source == source, FILE.state != FileState.REFUSED)
+    found = c.execute(told.order_by(FILE.path)).scalars()
+    return tuple(m for messages in found for m in messages if m.level is Level.WARNING)
 
 
 def _with_change(c: Connection, row: Row[Any]) -> EnvFacts:

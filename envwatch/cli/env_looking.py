@@ -34,7 +34,7 @@ from envwatch.units import size
 from envwatch.views import environments, pages
 from envwatch.views.values import DiffPage, EnvironmentPage, EnvRow
 
-STATES = ("ready", "building", "failed", "missing", "invalid", "attention")
+STATES = ("ready", "building", "failed", "missing", "invalid", "attention", "preview")
 AT_ONCE = 500  # rows asked of the catalog in one go
 SIGNS = {LineKind.SAME: " ", LineKind.ADDED: "+", LineKind.REMOVED: "-", LineKind.GAP: "…"}
 

@@ -384,10 +384,13 @@ def _fails(parts: Parts, name: str) -> bool:
 
 
 def _summary(parts: Parts, failed: tuple[str, ...], before: int) -> Pass:
-    new = [b for b in parts.catalog.builds.in_state(*ENDED) if b.id > before]
+    # a request to merge that cannot be made is no failure of what is there
+    previews = {s.name for s in parts.catalog.sources.all() if s.base and s.family}
+    ended = parts.catalog.builds.in_state(*ENDED)
+    new = [b for b in ended if b.id > before and b.source not in previews]
     bad = (BuildState.FAILED, BuildState.TIMED_OUT)
     return Pass(
-        failed_sources=failed,
+        failed_sources=tuple(name for name in failed if name not in previews),
         refused_files=parts.catalog.sources.refused(),
         failed_builds=tuple(b.id for b in new if b.state in bad),
         published=tuple(b.id for b in new if b.state is BuildState.READY),

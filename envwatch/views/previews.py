@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, select
 
+from envwatch import diff
 from envwatch.catalog import rows, schema
 from envwatch.catalog.previews import change, current_of
 from envwatch.catalog.records import EnvironmentRecord
+from envwatch.diff import LineKind
 from envwatch.model import BuildState, EnvKey
 from envwatch.views.environments import env_rows
 from envwatch.views.values import PreviewPart, PreviewRow
@@ -26,10 +28,19 @@ def part(c: Connection, env: EnvironmentRecord) -> PreviewPart | None:
         target=env.target,
         against=current[0] if current else None,
         diff=change(c, env.target, chosen(c, env)),
+        spec=_lines(c, env),
         request=said.ref if said and said.ref else env.source,
         title=said.title if said else "",
         link=said.link if said else "",
     )
+
+
+def _lines(c: Connection, env: EnvironmentRecord) -> tuple[tuple[LineKind, str], ...]:
+    SPEC = schema.spec.c  # noqa: N806  # the columns, as above
+    target = (ENV.namespace == env.target.namespace) & (ENV.name == env.target.name)
+    old = select(SPEC.text).join_from(schema.environment, schema.spec).where(target)
+    new = select(SPEC.text).where(SPEC.id == env.spec_id)
+    return diff.lines(c.execute(old).scalar() or "", c.execute(new).scalar_one())
 
 
 def chosen(c: Connection, env: EnvironmentRecord) -> str:

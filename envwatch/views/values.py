@@ -124,13 +124,15 @@ class EnvRow:
 class PreviewPart:
     """What a preview is held against: its target, the generation that is current there.
 
-    `diff` is None while nothing is solved. The rest is what the forge says of the request.
+    `diff` is None while nothing is solved, `spec` is how its file differs. The rest is what the
+    forge says of the request.
     """
 
     target: EnvKey
     against: int | None
     diff: PackageDiff | None
     request: str
+    spec: tuple[tuple[LineKind, str], ...] = ()
     title: str = ""
     link: str = ""
 

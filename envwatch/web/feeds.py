@@ -27,6 +27,7 @@ _COLOURS = {
     EnvState.BUILDING: "#2b6cb0",
     EnvState.FAILED: "#b3402e",
     EnvState.MISSING: "#6b7280",
+    EnvState.SOLVED: "#2a7f4f",
 }
 
 

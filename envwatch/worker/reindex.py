@@ -18,6 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from envwatch import artifacts, layers
 from envwatch.catalog import Catalog
+from envwatch.catalog.asks import spec_digest
 from envwatch.catalog.records import (
     BuildRecord,
     EnvironmentRecord,
@@ -25,7 +26,6 @@ from envwatch.catalog.records import (
     SpecRecord,
 )
 from envwatch.catalog.restore import Remembered, restore
-from envwatch.catalog.sources import spec_digest
 from envwatch.errors import SpecError
 from envwatch.model import (
     ArchiveState,

@@ -84,3 +84,58 @@ def test_a_request_is_solved_and_told_and_goes(
     wait_for(lambda: running.page("/index.json")["counts"]["previews"] == 0, 30)
     assert len(running.builds()) == 1, "its target was never built again"
     assert running.stop() == 0
+
+
+def test_a_request_that_cannot_be_made_says_why_and_is_mended(
+    previewing: Callable[..., Running], repo: GitRepo, forge: Forge
+) -> None:
+    running = previewing()
+    running.start()
+    running.wait_current(1)
+    bad = request(repo, forge, 7, {FILE: text("tiny=9.9"), "broken.yml": "dependencies: no\n"})
+    wait_for(lambda: forge.states(bad).get(CONTEXT) == "failure", 60)
+    wait_for(lambda: forge.texts(bad)[f"{CONTEXT}/analyst/demo"].startswith(f"{FILE}:3"), 30)
+    wait_for(lambda: "broken.yml:1" in "".join(forge.comments.get(7, {}).values()), 30)
+    good = request(repo, forge, 7, {FILE: text("tiny=1.1")})
+    wait_for(lambda: forge.states(good).get(CONTEXT) == "success", 60)
+    wait_for(lambda: "| tiny | 1.0 | 1.1 |" in "".join(forge.comments[7].values()), 30)
+    assert len(forge.comments[7]) == 1, "a push changes the comment, and adds none"
+    repo.commit({FILE: text("tiny=1.1")}, "merged by hand")
+    running.wait_current(2)
+    wait_for(lambda: running.page("/index.json")["counts"]["previews"] == 0, 30)
+    assert running.page("/index.json")["counts"]["failed"] == 0
+    wait_for(lambda: "No environment would change" in "".join(forge.comments[7].values()), 60)
+    assert running.stop() == 0
+
+
+def test_a_request_is_solved_again_when_its_target_moves(
+    previewing: Callable[..., Running], repo: GitRepo, forge: Forge
+) -> None:
+    running = previewing(comment=False)
+    running.start()
+    running.wait_current(1)
+    made = request(repo, forge, 7, {FILE: text("tiny=2.0")})
+    context = f"{CONTEXT}/analyst/demo"
+    wait_for(lambda: forge.texts(made).get(context) == "tiny 1.0 -> 2.0", 60)
+    repo.commit({FILE: text("tiny=1.1")}, "meanwhile")
+    running.wait_current(2)
+    wait_for(lambda: forge.texts(made).get(context) == "tiny 1.1 -> 2.0", 60)
+    assert forge.comments == {}
+    assert running.stop() == 0
+
+
+def test_a_request_may_be_built_beside_what_is_current(
+    previewing: Callable[..., Running], repo: GitRepo, forge: Forge
+) -> None:
+    running = previewing(install=True)
+    running.start()
+    prefix = running.wait_current(1)
+    made = request(repo, forge, 7, {FILE: text("tiny=2.0")})
+    running.wait_current(1, PREVIEW)
+    assert (running.link(PREVIEW) / "share/tiny/version").read_text() == "2.0"
+    assert running.store.pointed(EnvKey("analyst", "demo")) == prefix
+    said = "analyst-demo-pr-7 is built: tiny 1.0 -> 2.0"
+    wait_for(lambda: forge.texts(made).get(f"{CONTEXT}/analyst/demo") == said, 60)
+    repo.git("update-ref", "-d", "refs/pull/7/head")
+    wait_for(lambda: not os.path.lexists(running.link(PREVIEW)), 30)
+    assert running.stop() == 0
