@@ -1,35 +1,175 @@
-"""What a token may do: patterns of namespaces, to read or also to write. Pure."""
+"""Who may do what where: roles on patterns of `namespace/name`. Pure."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from envwatch.errors import Conflict
+from envwatch.model import EnvKey
+from envwatch.settings import EVERYWHERE, AccessSettings, Binding, Grant, Role
+from envwatch.spec import valid_name
 
-_PATTERN = re.compile(r"[A-Za-z0-9*][A-Za-z0-9._*-]{0,63}")
+_PART = r"[A-Za-z0-9*_][A-Za-z0-9._*-]{0,63}"
+_PATTERN = re.compile(rf"{_PART}(?:/{_PART})?")
+_SCOPE = re.compile(rf"(?P<role>[a-z]+)!namespace=(?P<namespace>{_PART})")
+# what other tools call a role that is here under another name
+_SYNONYMS = {"editor": Role.DEVELOPER, "superadmin": Role.ADMIN}
 
 
-def may(patterns: Iterable[str], *, write: bool, namespace: str, to_write: bool) -> bool:
-    """May the holder of these patterns read, or write, in a namespace?"""
-    if to_write and not write:
-        return False
-    return any(fnmatchcase(namespace, pattern) for pattern in patterns)
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who somebody is, as those say who signed them in. `grants` came with the login."""
+
+    name: str
+    groups: tuple[str, ...] = ()
+    grants: tuple[Grant, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """Whoever asks, and what they may do. `name` is empty for somebody who is not signed in.
+
+    `token` is the name of the token by which a program asks, empty for a person.
+    """
+
+    name: str = ""
+    grants: tuple[Grant, ...] = ()
+    token: str = ""
+
+    @property
+    def signed_in(self) -> bool:
+        return bool(self.name)
+
+    def may(self, role: Role, key: EnvKey) -> bool:
+        """Are they this, or more, for one environment?"""
+        return any(g.role.covers(role) and _matches(g.pattern, key) for g in self.grants)
+
+    def may_all(self, role: Role, namespace: str) -> bool:
+        """Are they this, or more, for every environment of a namespace?"""
+        return any(g.role.covers(role) and _of_whole(g.pattern, namespace) for g in self.grants)
+
+    def may_some(self, role: Role, namespace: str) -> bool:
+        """… for any environment that there could be in it?"""
+        return any(
+            g.role.covers(role) and fnmatchcase(namespace, _split(g.pattern)[0])
+            for g in self.grants
+        )
+
+    def role_in(self, namespace: str) -> Role | None:
+        """The highest role that they have anywhere in a namespace."""
+        found = [r for r in Role if self.may_some(r, namespace)]
+        return found[-1] if found else None
+
+    def within(self, grants: Iterable[Grant]) -> tuple[Grant, ...]:
+        """Of some grants those that give nothing which they do not have."""
+        return tuple(g for g in grants if any(_contains(mine, g) for mine in self.grants))
+
+
+HOST = Visitor("host", (Grant(EVERYWHERE, Role.ADMIN),))
+
+
+def anonymous(rules: AccessSettings) -> Visitor:
+    """Somebody of whom nothing is known."""
+    return Visitor(grants=rules.anonymous)
+
+
+def visitor(
+    identity: Identity,
+    rules: AccessSettings,
+    bindings: Iterable[Binding] = (),
+    taken: Iterable[str] = (),
+) -> Visitor:
+    """Somebody who is signed in. `taken` are namespaces that belong to no person."""
+    found = [*rules.anonymous, *rules.signed_in, *identity.grants]
+    if rules.own_namespace and own_namespace(identity.name, taken):
+        found.append(Grant(f"{identity.name}/*", Role.ADMIN))
+    groups = {g.removeprefix("/") for g in identity.groups}
+    found += [
+        b.grant
+        for b in (*rules.bindings, *bindings)
+        if identity.name in b.users or groups.intersection(g.removeprefix("/") for g in b.groups)
+    ]
+    return Visitor(identity.name, tuple(dict.fromkeys(found)))
+
+
+def limited(owner: Visitor, scope: Iterable[Grant], token: str) -> Visitor:
+    """Somebody by a token: what it is for, as far as its owner may do that by now."""
+    wanted = tuple(scope)
+    found = (_common(mine, other) for mine in owner.grants for other in wanted)
+    return Visitor(owner.name, tuple(dict.fromkeys(g for g in found if g)), token)
+
+
+def own_namespace(name: str, taken: Iterable[str] = ()) -> str:
+    """The namespace that belongs to somebody of this name, empty where none can.
+
+    What the config names is nobody's own: else who chose the name of a team would have it.
+    """
+    free = name.casefold() not in {t.casefold() for t in (*taken, "envs")}
+    return name if valid_name(name) and free else ""
+
+
+def read_pattern(text: str) -> str:
+    """`team-*` or `team-*/stats` → with both parts. Raises Conflict."""
+    pattern = text.strip()
+    if not _PATTERN.fullmatch(pattern):
+        raise Conflict(
+            f"`{_shown(pattern)}` is not a namespace",
+            hint="write names, `*` stands for any characters: `people`, `team-*`, `lab/stats`",
+        )
+    return pattern if "/" in pattern else f"{pattern}/*"
 
 
 def read_patterns(text: str) -> tuple[str, ...]:
     """`people,team-*` → the patterns, each once. Raises Conflict."""
-    patterns = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+    patterns = tuple(dict.fromkeys(read_pattern(p) for p in text.split(",") if p.strip()))
     if not patterns:
         raise Conflict("no namespace is named", hint="write for example `people,team-*`")
-    for pattern in patterns:
-        if not _PATTERN.fullmatch(pattern):
-            raise Conflict(
-                f"`{_shown(pattern)}` is not a namespace",
-                hint="write names, `*` stands for any characters: `people,team-*`",
-            )
     return patterns
+
+
+def read_grants(text: str) -> tuple[Grant, ...]:
+    """`viewer!namespace=x,admin!namespace=y`, as Nebari writes them; what is odd gives nothing."""
+    found = (_SCOPE.fullmatch(part.strip()) for part in text.split(","))
+    named = ((m["role"], m["namespace"]) for m in found if m)
+    roles = {r.value: r for r in Role} | _SYNONYMS
+    return tuple(Grant(f"{ns}/*", roles[role]) for role, ns in named if role in roles)
+
+
+def _matches(pattern: str, key: EnvKey) -> bool:
+    namespace, name = _split(pattern)
+    return fnmatchcase(key.namespace, namespace) and fnmatchcase(key.name, name)
+
+
+def _of_whole(pattern: str, namespace: str) -> bool:
+    of, name = _split(pattern)
+    return fnmatchcase(namespace, of) and not name.strip("*")
+
+
+def _contains(outer: Grant, inner: Grant) -> bool:
+    """Does one grant give all that the other gives?"""
+    return outer.role.covers(inner.role) and _is_wider(outer.pattern, inner.pattern)
+
+
+def _is_wider(outer: str, inner: str) -> bool:
+    """A pattern is matched as if it were a name: what is not sure is not so."""
+    pairs = zip(_split(outer), _split(inner), strict=True)
+    return all(fnmatchcase(i, o) for o, i in pairs)
+
+
+def _common(one: Grant, other: Grant) -> Grant | None:
+    """What two grants have in common; where neither pattern holds the other that is nothing."""
+    role = one.role if other.role.covers(one.role) else other.role
+    if _is_wider(one.pattern, other.pattern):
+        return Grant(other.pattern, role)
+    return Grant(one.pattern, role) if _is_wider(other.pattern, one.pattern) else None
+
+
+def _split(pattern: str) -> tuple[str, str]:
+    namespace, _, name = pattern.partition("/")
+    return namespace, name or "*"
 
 
 def _shown(text: str) -> str:

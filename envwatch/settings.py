@@ -314,6 +314,102 @@ class WebSettings:
         return self.url.rstrip("/") or f"http://{host}:{self.port}"
 
 
+# ---------------------------------------------------------------- people
+
+
+class Role(StrEnum):
+    """What somebody is in a namespace, each more than the one before."""
+
+    VIEWER = "viewer"
+    DEVELOPER = "developer"
+    ADMIN = "admin"
+
+    def covers(self, other: Role) -> bool:
+        order = tuple(Role)
+        return order.index(self) >= order.index(other)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Grant:
+    """A role in all environments that match `namespace/name`; `*` stands for any characters."""
+
+    pattern: str
+    role: Role
+
+
+EVERYWHERE = "*/*"
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """Grants to people by their names, and to everybody in one of some groups."""
+
+    grant: Grant
+    users: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AccessSettings:
+    """Who may do what: whoever comes, whoever is signed in, and those who are named.
+
+    With `own_namespace` somebody who is signed in is admin of the namespace of their own name.
+    """
+
+    anonymous: tuple[Grant, ...] = ()
+    signed_in: tuple[Grant, ...] = ()
+    own_namespace: bool = True
+    bindings: tuple[Binding, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class OidcSettings:
+    """A provider of OpenID Connect. The names of claims may be paths: `realm_access.roles`."""
+
+    issuer: str
+    client_id: str
+    secret_file: Path
+    title: str = "single sign-on"
+    scopes: str = "openid profile email"
+    name_claim: str = "preferred_username"
+    groups_claim: str = "groups"
+    roles_claim: str = ""
+    grants_claim: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HubSettings:
+    """A JupyterHub, of which envwatch is a service with OAuth."""
+
+    url: str
+    client_id: str
+    secret_file: Path
+    title: str = "JupyterHub"
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyLogin:
+    """A proxy that has signed people in and says who they are, in headers that only it can set."""
+
+    user_header: str
+    groups_header: str = ""
+    trusted: tuple[str, ...] = ("127.0.0.1/32", "::1/128")
+
+
+@dataclass(frozen=True, slots=True)
+class LoginSettings:
+    """How people sign in; none of these: nobody can, but by a token."""
+
+    oidc: OidcSettings | None = None
+    jupyterhub: HubSettings | None = None
+    proxy: ProxyLogin | None = None
+    session: float = 12 * 3600.0
+
+    @property
+    def possible(self) -> bool:
+        return any((self.oidc, self.jupyterhub, self.proxy))
+
+
 @dataclass(frozen=True, slots=True)
 class SpaceSettings:
     """No build starts below `floor` bytes free; `quota` 0 is no limit for the whole store."""
@@ -374,6 +470,8 @@ class Settings:
     log_format: str = "auto"
     path: Path | None = None
     notify: tuple[NotifierSettings, ...] = ()
+    access: AccessSettings = AccessSettings()
+    login: LoginSettings = LoginSettings()
     defaults: NamespaceSettings = field(default_factory=lambda: NamespaceSettings(""))
 
     def namespace(self, name: str) -> NamespaceSettings:

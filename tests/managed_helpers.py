@@ -15,7 +15,14 @@ from repos import GitRepo
 from envwatch.daemon.parts import Parts, assemble
 from envwatch.git.bare import Bare
 from envwatch.receive import Receiver
-from envwatch.settings import NamespaceSettings, Settings, SourceKind, SourceSettings, WebSettings
+from envwatch.settings import (
+    NamespaceSettings,
+    Role,
+    Settings,
+    SourceKind,
+    SourceSettings,
+    WebSettings,
+)
 from envwatch.web import Context, Health, Server, create_app, serve
 from envwatch.web.git import body_limit
 
@@ -59,7 +66,7 @@ class Lab:
         return self.server.address
 
     def token(self, name: str = "ada", namespaces: str = "people", **more: object) -> str:
-        values = {"write": True, **more}
+        values = {"role": Role.DEVELOPER, **more}
         patterns = tuple(namespaces.split(","))
         return self.parts.catalog.tokens.create(name, patterns, **values).secret  # type: ignore[arg-type]
 

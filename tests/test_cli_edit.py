@@ -141,21 +141,31 @@ def test_a_token_is_printed_once_and_never_listed(place: Place) -> None:
 
 def test_a_token_is_listed_with_all_that_it_may(place: Place) -> None:
     place.cli("token", "create", "ada", "--namespaces", "people,team-*")
-    create = ("token", "create", "bot", "--namespaces", "*", "--read", "--expires", "never")
-    assert place.cli(*create, "--json").json["write"] is False
+    create = (
+        "token",
+        "create",
+        "bot",
+        "--namespaces",
+        "*",
+        "--role",
+        "viewer",
+        "--expires",
+        "never",
+    )
+    assert place.cli(*create, "--json").json["role"] == "viewer"
     rows = [re.split(r"  +", line) for line in place.cli("token", "list").lines]
     assert rows[0] == [
         "NAME",
         "STATE",
         "NAMESPACES",
-        "MAY",
+        "ROLE",
         "CREATED",
         "BY",
         "LAST USED",
         "EXPIRES",
     ]
-    assert (rows[1][:4], rows[1][-1]) == (["bot", "valid", "*", "read"], "never")
-    assert rows[2][:4] == ["ada", "valid", "people,team-*", "read and push"]
+    assert (rows[1][:4], rows[1][-1]) == (["bot", "valid", "*/*", "viewer"], "never")
+    assert rows[2][:4] == ["ada", "valid", "people/*,team-*/*", "developer"]
 
 
 def test_a_revoked_token_is_listed_as_such(place: Place) -> None:

@@ -14,6 +14,7 @@ from repos import GitRepo
 
 from envwatch.errors import SourceError
 from envwatch.model import EnvKey
+from envwatch.settings import Role
 from envwatch.views import pages
 
 
@@ -312,7 +313,7 @@ def test_a_token_of_another_namespace_is_refused_with_the_reason(lab: Lab, repo:
 
 
 def test_a_token_to_read_does_not_push(lab: Lab, repo: GitRepo) -> None:
-    told = fails(lab, repo, lab.token("reader", "*", write=False))
+    told = fails(lab, repo, lab.token("reader", "*", role=Role.VIEWER))
     assert "remote: the token `reader` may not push to `people`" in told
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from envwatch import access
 from envwatch.catalog import Catalog, open_catalog
 from envwatch.errors import Conflict, NotFound
 from envwatch.redact import redact
+from envwatch.settings import Grant, Role
 
 
 @pytest.fixture
@@ -23,14 +23,15 @@ def catalog(tmp_path: Path) -> Iterator[Catalog]:
 
 def create(catalog: Catalog, name: str = "ada", **more: object) -> str:
     """A token's secret."""
-    values = {"write": True, **more}
+    values = {"role": Role.DEVELOPER, **more}
     return catalog.tokens.create(name, ("people",), **values).secret  # type: ignore[arg-type]
 
 
 def test_a_token_is_found_by_its_secret(catalog: Catalog) -> None:
     found = catalog.tokens.find(create(catalog))
     assert found is not None
-    assert (found.name, found.namespaces, found.write) == ("ada", ("people",), True)
+    assert (found.name, found.namespaces, found.role) == ("ada", ("people",), Role.DEVELOPER)
+    assert found.grants == (Grant("people/*", Role.DEVELOPER),)
 
 
 def test_the_secret_is_nowhere_on_disk(catalog: Catalog, tmp_path: Path) -> None:
@@ -94,31 +95,3 @@ def test_a_use_is_noted_once_a_minute(catalog: Catalog) -> None:
     assert again.used_at is not None
     catalog.tokens.used(again)
     assert catalog.database.version == version
-
-
-@pytest.mark.parametrize(
-    ("patterns", "namespace", "fits"),
-    [
-        ("people", "people", True),
-        ("people", "people2", False),
-        ("team-*", "team-a", True),
-        ("team-*", "team", False),
-        ("*", "anything", True),
-        ("a, b", "b", True),
-        ("People", "people", False),
-    ],
-)
-def test_patterns_name_namespaces(patterns: str, namespace: str, fits: bool) -> None:
-    read = access.read_patterns(patterns)
-    assert access.may(read, write=True, namespace=namespace, to_write=True) is fits
-
-
-def test_a_token_to_read_does_not_write() -> None:
-    assert access.may(("*",), write=False, namespace="people", to_write=False)
-    assert not access.may(("*",), write=False, namespace="people", to_write=True)
-
-
-@pytest.mark.parametrize("text", ["", " , ", "a/b", "[a-z]", "-x", "a\nb"])
-def test_odd_patterns_are_refused(text: str) -> None:
-    with pytest.raises(Conflict):
-        access.read_patterns(text)

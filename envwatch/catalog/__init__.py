@@ -10,12 +10,15 @@ from sqlalchemy import select
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from envwatch.catalog import schema
+from envwatch.catalog.audits import Audits
+from envwatch.catalog.bindings import Bindings
 from envwatch.catalog.builds import Builds
 from envwatch.catalog.comments import Comments
 from envwatch.catalog.database import Database, open_database, read_database
 from envwatch.catalog.deliveries import Deliveries
 from envwatch.catalog.generations import Generations
 from envwatch.catalog.notices import Notices
+from envwatch.catalog.people import People
 from envwatch.catalog.recipients import Recipients
 from envwatch.catalog.sources import Sources
 from envwatch.catalog.statuses import Statuses
@@ -38,6 +41,9 @@ class Catalog:
     notices: Notices
     recipients: Recipients
     tokens: Tokens
+    people: People
+    bindings: Bindings
+    audits: Audits
     writebacks: WriteBacks
 
     def last_run(self, chore: str) -> datetime | None:
@@ -91,5 +97,8 @@ def _catalog(database: Database) -> Catalog:
         recipients=Recipients(database),
         deliveries=Deliveries(database),
         tokens=Tokens(database),
+        people=People(database),
+        bindings=Bindings(database),
+        audits=Audits(database),
         writebacks=WriteBacks(database),
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from envwatch.access import read_pattern
 from envwatch.catalog.schema import Mode, Reason, SourceState
 from envwatch.hooks.decision import Decision
 from envwatch.hooks.sender import Forge
@@ -22,6 +23,7 @@ from envwatch.model import (
     Progress,
     Wishes,
 )
+from envwatch.settings import Grant, Role
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,17 +210,26 @@ class DeliveryRecord:
 
 @dataclass(frozen=True, slots=True)
 class TokenRecord:
-    """Who may do what where, without the secret. `namespaces` are patterns: `team-*`."""
+    """Who may do what where, without the secret. `namespaces` are patterns: `team-*/*`.
+
+    It may no more than its `owner` may; without one it was made on the host.
+    """
 
     id: int
     name: str
     namespaces: tuple[str, ...]
-    write: bool
+    role: Role
+    owner: str
     created_at: datetime
     created_by: str
     expires_at: datetime | None
     used_at: datetime | None
     revoked_at: datetime | None
+
+    @property
+    def grants(self) -> tuple[Grant, ...]:
+        # those of former versions name no environment
+        return tuple(Grant(read_pattern(p), self.role) for p in self.namespaces)
 
     def is_valid(self, now: datetime) -> bool:
         return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)

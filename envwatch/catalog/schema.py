@@ -43,6 +43,7 @@ from envwatch.model import (
     Progress,
     Wishes,
 )
+from envwatch.settings import Grant, Role
 from envwatch.telling import Condition, Notice, NoticeKind, RecipientState, StatusState
 
 
@@ -353,13 +354,70 @@ token = Table(
     Column("name", String(64), nullable=False),
     Column("digest", String(64), nullable=False, unique=True),
     Column("namespaces", Json(tuple[str, ...]), nullable=False),
-    Column("write", Boolean, nullable=False),
+    Column("role", word(Role), nullable=False),
+    Column("owner", String(255), nullable=False, default="", server_default=""),
     Column("created_at", Instant, nullable=False),
     Column("created_by", Text, nullable=False, default=""),
     Column("expires_at", Instant),
     Column("used_at", Instant),
     Column("revoked_at", Instant),
     Index("ix_token_name", "name"),
+    sqlite_autoincrement=True,
+)
+
+# Who has signed in, and what those who signed them in say of them. `sessions_from`: what was
+# opened before is no session any more.
+person = Table(
+    "person",
+    metadata,
+    Column("name", String(255), primary_key=True),
+    Column("groups", Json(tuple[str, ...]), nullable=False),
+    Column("grants", Json(tuple[Grant, ...]), nullable=False),
+    Column("by", String(20), nullable=False),
+    Column("first_at", Instant, nullable=False),
+    Column("seen_at", Instant, nullable=False),
+    Column("sessions_from", Instant),
+)
+
+# The secret itself is nowhere: `digest` is its sha256.
+session = Table(
+    "session",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("person", String(255), ForeignKey("person.name"), nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+    Index("ix_session_person", "person"),
+)
+
+# What people granted to people, beside the config. One of `user` and `group` is empty.
+binding = Table(
+    "binding",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("pattern", String(140), nullable=False),
+    Column("role", word(Role), nullable=False),
+    Column("user", String(255), nullable=False, default=""),
+    Column("group", String(255), nullable=False, default=""),
+    Column("granted_by", String(255), nullable=False),
+    Column("granted_at", Instant, nullable=False),
+    UniqueConstraint("pattern", "user", "group"),
+    sqlite_autoincrement=True,
+)
+
+# Who did what: kept when all else of it is gone.
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("at", Instant, nullable=False),
+    Column("person", String(255), nullable=False),
+    Column("token", String(64), nullable=False, default=""),
+    Column("action", String(40), nullable=False),
+    Column("namespace", String(64), nullable=False, default=""),
+    Column("name", String(64), nullable=False, default=""),
+    Column("detail", Text, nullable=False, default=""),
+    Index("ix_audit_namespace", "namespace", "name", "id"),
     sqlite_autoincrement=True,
 )
 

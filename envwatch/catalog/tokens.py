@@ -15,6 +15,7 @@ from envwatch.catalog import rows, schema
 from envwatch.catalog.database import Database
 from envwatch.catalog.records import TokenRecord
 from envwatch.errors import Conflict, NotFound
+from envwatch.settings import Role
 
 TOKEN = schema.token.c
 
@@ -42,7 +43,8 @@ class Tokens:
         name: str,
         namespaces: tuple[str, ...],
         *,
-        write: bool,
+        role: Role,
+        owner: str = "",
         by: str = "",
         expires_at: datetime | None = None,
     ) -> NewToken:
@@ -59,7 +61,8 @@ class Tokens:
                 name=name,
                 digest=_digest(secret),
                 namespaces=namespaces,
-                write=write,
+                role=role,
+                owner=owner,
                 created_at=now,
                 created_by=by,
                 expires_at=expires_at,

@@ -14,6 +14,7 @@ from envwatch.cli.reading import reading
 from envwatch.cli.settings import settings_of
 from envwatch.cli.words import when
 from envwatch.config.words import Wrong, read_duration
+from envwatch.settings import Role
 
 NEVER = "never"
 
@@ -43,7 +44,13 @@ def command() -> None:
     metavar="PATTERNS",
     help="The namespaces that it is for, as `people,team-*`.",
 )
-@click.option("--write/--read", default=True, help="May it push? Not given: yes.")
+@click.option(
+    "--role",
+    type=click.Choice([r.value for r in Role]),
+    default=Role.DEVELOPER.value,
+    show_default=True,
+    help="viewer reads, developer pushes and builds, admin also manages the namespace.",
+)
 @click.option(
     "--expires",
     "seconds",
@@ -56,7 +63,7 @@ def command() -> None:
 @json_option
 @click.pass_obj
 def create(
-    options: Options, name: str, namespaces: str, write: bool, seconds: float, as_json: bool
+    options: Options, name: str, namespaces: str, role: str, seconds: float, as_json: bool
 ) -> None:
     """Make a token and print it. It is shown this once: only its hash is kept."""
     answer = ask(
@@ -64,7 +71,7 @@ def create(
         "create_token",
         name=name,
         namespaces=namespaces,
-        write=write,
+        role=role,
         by=caller(),
         seconds=seconds,
     )
@@ -87,7 +94,7 @@ def listed(options: Options, as_json: bool) -> None:
         print_json(tokens)
         return
     print_table(
-        ("name", "state", "namespaces", "may", "created", "by", "last used", "expires"),
+        ("name", "state", "namespaces", "role", "created", "by", "last used", "expires"),
         [_row(token, now) for token in tokens],
         styles=["" if token.is_valid(now) else "dim" for token in tokens],
     )
@@ -111,7 +118,7 @@ def _row(token: TokenRecord, now: datetime) -> tuple[str, ...]:
         token.name,
         "valid" if token.is_valid(now) else over,
         ",".join(token.namespaces),
-        "read and push" if token.write else "read",
+        token.role.value,
         when(token.created_at),
         token.created_by,
         when(token.used_at),

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from envwatch.config import addresses, forges, sections
+from envwatch.config import addresses, forges, people_fill, sections
 from envwatch.config.words import split_listen
 from envwatch.settings import (
     NO_CREDENTIALS,
@@ -74,6 +74,8 @@ def settings_of(config: sections.Config, path: Path, root: Path) -> Settings:
         web=_web(config.web or sections.Web()),
         path=path,
         notify=tuple(_notifier(entry, base) for entry in config.notify or ()),
+        access=people_fill.access_of(config),
+        login=people_fill.login_of(config, base),
         defaults=_namespace("", (config,), base),
     )
     settings = replace(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import yaml
@@ -11,10 +12,15 @@ from envwatch.config.words import write_duration, write_mode, write_size
 from envwatch.redact import redact
 from envwatch.settings import (
     NO_CREDENTIALS,
+    AccessSettings,
     Credentials,
     ForgeSettings,
+    Grant,
+    HubSettings,
+    LoginSettings,
     NamespaceSettings,
     NotifierSettings,
+    OidcSettings,
     Previews,
     Settings,
     SourceKind,
@@ -74,6 +80,8 @@ def in_words(settings: Settings) -> dict[str, Any]:
             "proxy_hops": web.proxy_hops,
             "max_push": write_size(web.max_push),
         },
+        "access": _access(settings.access),
+        "login": _login(settings.login),
         "watch": {
             "quiet_period": write_duration(settings.quiet_period),
             "resync": write_duration(settings.resync),
@@ -198,6 +206,48 @@ def _write_back(source: SourceSettings) -> dict[str, Any] | None:
         "name": said.name,
         "email": said.email,
     }
+
+
+def _access(access: AccessSettings) -> dict[str, Any]:
+    return {
+        "anonymous": _roles(access.anonymous),
+        "signed_in": _roles(access.signed_in) or "",
+        "own_namespace": access.own_namespace,
+        "grants": [
+            {
+                "role": b.grant.role.value,
+                "namespaces": [b.grant.pattern],
+                "users": list(b.users) or "",
+                "groups": list(b.groups) or "",
+            }
+            for b in access.bindings
+        ]
+        or "",
+    }
+
+
+def _roles(grants: tuple[Grant, ...]) -> dict[str, str]:
+    return {g.pattern: g.role.value for g in grants}
+
+
+def _login(login: LoginSettings) -> dict[str, Any]:
+    return {
+        "session": write_duration(login.session),
+        "oidc": _provider(login.oidc) if login.oidc else None,
+        "jupyterhub": _provider(login.jupyterhub) if login.jupyterhub else None,
+        "proxy": {
+            "user_header": login.proxy.user_header,
+            "groups_header": login.proxy.groups_header,
+            "trusted": list(login.proxy.trusted),
+        }
+        if login.proxy
+        else None,
+    }
+
+
+def _provider(said: OidcSettings | HubSettings) -> dict[str, Any]:
+    found = asdict(said)
+    return {"client_secret_file": str(found.pop("secret_file")), **found}
 
 
 def _previews(previews: Previews) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
 
-from envwatch.config import addresses, fill, repositories, sections
+from envwatch.config import addresses, fill, people_fill, repositories, sections
 from envwatch.config.problem import Problem, Step, file_problems, mode_of
 from envwatch.config.roots import root_problem
 from envwatch.config.words import Wrong, is_loopback, quoted, split_listen
@@ -24,6 +24,7 @@ def problems(config: sections.Config, path: Path, root: Path) -> Iterator[Proble
     yield from _root(root)
     yield from _sources(config, path.parent, root)
     yield from repositories.problems(config, path.parent)
+    yield from people_fill.problems(config, path.parent)
     yield from _namespaces(config)
     yield from _channels(config)
     yield from _files(config, path)

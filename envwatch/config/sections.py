@@ -15,8 +15,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pydantic_core import CoreSchema, core_schema
 
-from envwatch.config import addresses, forges, words
-from envwatch.settings import EVENTS
+from envwatch.config import addresses, forges, people, words
+from envwatch.settings import EVENTS, Role
 from envwatch.wishes import LIMITED
 
 
@@ -111,6 +111,11 @@ RepositoryName = Annotated[str, _word(forges.read_name, examples=["data/environm
 Context = Annotated[str, _word(forges.read_context, examples=["envwatch"])]
 Event = Annotated[str, _one_of(*EVENTS)]
 BranchName = Annotated[str, _word(forges.read_branch, _TEXT, examples=["envwatch/locks"])]
+RoleName = Annotated[str, _one_of(*(r.value for r in Role))]
+AccessPattern = Annotated[str, _word(people.read_access_pattern, examples=["team-*", "lab/stats"])]
+IssuerUrl = Annotated[str, _word(people.read_url, format="uri")]
+HeaderName = Annotated[str, _word(people.read_header, examples=["X-Forwarded-User"])]
+Address = Annotated[str, _word(people.read_address, examples=["127.0.0.1", "10.0.0.0/8"])]
 Pattern = Annotated[str, _word(forges.read_pattern, examples=["team-*"])]
 
 
@@ -217,6 +222,77 @@ class Web(Section):
         "How many proxies before it set `X-Forwarded-*`; 0 trusts none"
     )
     max_push: PushSize | None = _key("How large one push to a managed source may be")
+
+
+class GrantEntry(Section):
+    """Who has a role where."""
+
+    role: RoleName = Field(description="viewer, developer or admin, each more than the one before")
+    namespaces: tuple[AccessPattern, ...] = Field(
+        description="Patterns of namespaces, or of `namespace/name`"
+    )
+    users: tuple[Text, ...] | None = _key("Names of people, as their login gives them")
+    groups: tuple[Text, ...] | None = _key("Groups, as their login gives them")
+
+
+class Access(Section):
+    """Who may see and do what."""
+
+    anonymous: dict[AccessPattern, RoleName] | None = _key(
+        "Roles of who is not signed in, by pattern. Not given: viewer of all where only this"
+        " machine can ask and nobody can sign in, else none"
+    )
+    signed_in: dict[AccessPattern, RoleName] | None = _key("Roles of everybody who is signed in")
+    own_namespace: Flag | None = _key(
+        "Make each person the admin of the namespace of their own name"
+    )
+    grants: tuple[GrantEntry, ...] | None = _key("Roles of people and groups")
+
+
+class Oidc(Section):
+    """A provider of OpenID Connect, such as Keycloak."""
+
+    issuer: IssuerUrl = Field(description="Its address, below which `/.well-known` is")
+    client_id: Text = Field(description="What envwatch is called there")
+    client_secret_file: PathText = Field(description="A file that holds the client's secret alone")
+    title: Text | None = _key("What the button says: continue with …")
+    scopes: Text | None = _key("What is asked for")
+    name_claim: Text | None = _key("The claim with the name of a person")
+    groups_claim: Text | None = _key("The claim with their groups; `a.b` is `b` within `a`")
+    roles_claim: Text | None = _key(
+        "A claim with roles, which count as groups. Not given: none is read"
+    )
+    grants_claim: Text | None = _key(
+        "A claim with rights as Nebari writes them, `viewer!namespace=x`. Not given: none is read"
+    )
+
+
+class Hub(Section):
+    """A JupyterHub, of which envwatch is a service with OAuth."""
+
+    url: IssuerUrl = Field(description="Its address as browsers see it, with its base URL")
+    client_id: Text = Field(description="The `oauth_client_id` of the service")
+    client_secret_file: PathText = Field(description="A file with the service's API token alone")
+    title: Text | None = _key("What the button says: continue with …")
+
+
+class ProxyUser(Section):
+    """A proxy that signs people in, and says in headers who they are."""
+
+    user_header: HeaderName = Field(description="The header with the name")
+    groups_header: HeaderName | None = _key("The header with the groups, separated by commas")
+    trusted: tuple[Address, ...] | None = _key("Addresses and networks from which it asks")
+
+
+class Login(Section):
+    """How people sign in. Without any of these nobody does, and tokens are the only way."""
+
+    session: Annotated[float, _duration(60, words.TEN_YEARS)] | None = _key(
+        "For how long somebody stays signed in"
+    )
+    oidc: Oidc | None = _key("A provider of OpenID Connect, such as Keycloak")
+    jupyterhub: Hub | None = _key("A JupyterHub")
+    proxy: ProxyUser | None = _key("A proxy that signs people in")
 
 
 class Space(Section):
@@ -413,6 +489,8 @@ class Config(NamespaceWords):
     proxy: Proxy | None = _key("The proxy for channels, indexes and repositories. Not given: none")
     ca_file: PathText | None = _key("Certificates to trust besides the usual ones, as PEM")
     web: Web | None = _key("The page and its API")
+    access: Access | None = _key("Who may see and do what")
+    login: Login | None = _key("How people sign in")
     watch: Watch | None = _key("How changes are noticed")
     space: Space | None = _key("How full the disk may become")
     schedule: Schedule | None = _key("Work by the calendar")

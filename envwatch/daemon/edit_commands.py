@@ -13,6 +13,7 @@ from envwatch.daemon.parts import Parts
 from envwatch.edit import Edit, Edited
 from envwatch.errors import Conflict
 from envwatch.model import EnvKey
+from envwatch.settings import Role
 from envwatch.spec import valid_name
 
 Answer = dict[str, Any]
@@ -38,7 +39,7 @@ class EditCommands:
         self,
         name: str,
         namespaces: str,
-        write: bool,
+        role: str,
         by: str,
         seconds: float = 0.0,  # named by its caller
     ) -> Answer:
@@ -48,12 +49,12 @@ class EditCommands:
             raise Conflict(f"{name[:80]!a} cannot be the name of a token", hint=hint)
         end = datetime.now(UTC) + timedelta(seconds=seconds) if seconds else None
         made = self._parts.catalog.tokens.create(
-            name, read_patterns(namespaces), write=write, by=by, expires_at=end
+            name, read_patterns(namespaces), role=Role(role), by=by, expires_at=end
         )
         return {
             "name": name,
             "namespaces": list(made.token.namespaces),
-            "write": write,
+            "role": role,
             "expires_at": end.isoformat().replace("+00:00", "Z") if end else None,
             "token": made.secret,
         }

@@ -9,6 +9,7 @@ from importlib.resources import files
 from flask import Blueprint, Flask, Response, request, url_for
 from jinja2 import StrictUndefined
 
+from envwatch.rights import Rights
 from envwatch.web import text
 from envwatch.web.cache import Cache
 from envwatch.web.context import NAME, Asset, Context, Health, Site, site
@@ -48,7 +49,9 @@ def create_app(context: Context) -> Flask:
     app.jinja_options = _JINJA
     # else an address like `//elsewhere/` is answered by a redirect that browsers take for a host
     app.url_map.merge_slashes = False
-    app.extensions[NAME] = Site(context, Cache(lambda: context.catalog.database.version), _read())
+    cache = Cache(lambda: context.catalog.database.version)
+    rights = Rights(context.catalog, lambda: context.settings)
+    app.extensions[NAME] = Site(context, cache, _read(), rights)
     app.json.sort_keys = False  # type: ignore[attr-defined]  # Flask's own provider has it
     for function in _FILTERS:
         app.add_template_filter(function)

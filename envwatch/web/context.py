@@ -13,6 +13,7 @@ from flask import current_app
 from envwatch.catalog import Catalog
 from envwatch.model import EnvKey
 from envwatch.receive import Receiver
+from envwatch.rights import Rights
 from envwatch.settings import Settings
 from envwatch.storage import Storage
 from envwatch.web.cache import Cache
@@ -66,6 +67,7 @@ class Site:
     context: Context
     cache: Cache
     assets: tuple[Asset, ...]
+    rights: Rights
     failures: Failures = field(default_factory=Failures)
 
     def asset(self, name: str) -> Asset:

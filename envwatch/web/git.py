@@ -14,10 +14,11 @@ from werkzeug.wsgi import wrap_file
 
 from envwatch.catalog import Catalog
 from envwatch.errors import Busy, Conflict, EnvwatchError, Forbidden, NotFound, SourceError, Unknown
-from envwatch.settings import Settings
+from envwatch.rights import Rights
+from envwatch.settings import Role, Settings
 from envwatch.web.bodies import BODY, Limit
 from envwatch.web.context import GitDoor, site
-from envwatch.web.tokens import admit, may, secret_of
+from envwatch.web.tokens import admit, secret_of
 
 git = Blueprint("git", __name__)
 
@@ -42,7 +43,7 @@ def refs(namespace: str) -> Response:
     if service not in (UPLOAD, RECEIVE):
         raise Forbidden("only smart HTTP is spoken here", hint="use git 1.6.6 or newer")
     door = _door()
-    admit(_catalog(), site().failures, request, namespace, to_write=service == RECEIVE)
+    admit(site().rights, site().failures, request, namespace, to_write=service == RECEIVE)
     return _sent(door.advertise(namespace, service, _protocol()), f"{service}-advertisement")
 
 
@@ -51,7 +52,7 @@ def exchange(namespace: str, service: str) -> Response:
     if request.mimetype != f"application/x-{service}-request":
         raise Conflict(f"the request is not `application/x-{service}-request`")
     door = _door()
-    by = admit(_catalog(), site().failures, request, namespace, to_write=service == RECEIVE)
+    by = admit(site().rights, site().failures, request, namespace, to_write=service == RECEIVE)
     with TemporaryFile(dir=_settings().root / "tmp") as body:
         for chunk in _body(service):
             body.write(chunk)
@@ -61,14 +62,15 @@ def exchange(namespace: str, service: str) -> Response:
 
 def body_limit(catalog: Catalog, settings: Settings) -> Limit:
     """Only who may push there may send more than a little. Git itself tells what is too much."""
+    rights = Rights(catalog, lambda: settings)
 
     def limit(path: str, authorization: str) -> int:
         namespace = path.removeprefix("/git/").removesuffix(f".git/{RECEIVE}")
         if path != f"/git/{namespace}.git/{RECEIVE}":
             return BODY
         secret = secret_of(authorization)
-        token = catalog.tokens.find(secret) if secret else None
-        allowed = token is not None and may(token, namespace, to_write=True)
+        who = rights.of_token(secret) if secret else None
+        allowed = who is not None and who.may_all(Role.DEVELOPER, namespace)
         return 2 * settings.web.max_push if allowed else BODY
 
     return limit

@@ -10,10 +10,9 @@ from collections import deque
 
 from flask import Request
 
-from envwatch import access
-from envwatch.catalog import Catalog
-from envwatch.catalog.records import TokenRecord
 from envwatch.errors import Busy, Forbidden, Unknown
+from envwatch.rights import Rights
+from envwatch.settings import Role
 
 ANYBODY = "anybody"
 _HINT = "a token is made by `envwatch token create NAME --namespaces NAMESPACE` on the host"
@@ -23,32 +22,21 @@ _FAILURES = 60  # in a window, and then an address is told to wait
 _ADDRESSES = 1000
 
 
-def reading_is_open(namespace: str) -> bool:  # noqa: ARG001  # the one place that decides
-    """May anybody read the files of a namespace? Whoever reaches the page sees them there."""
-    return True
-
-
 def admit(
-    catalog: Catalog, failures: Failures, request: Request, namespace: str, *, to_write: bool
+    rights: Rights, failures: Failures, request: Request, namespace: str, *, to_write: bool
 ) -> str:
-    """The name of the token that may do this. Raises Unknown, Forbidden, Busy."""
+    """Who may do this: the name of a token, or anybody. Raises Unknown, Forbidden, Busy."""
     secret = secret_of(request.headers.get("Authorization", ""))
-    if not secret and not to_write and reading_is_open(namespace):
+    role = Role.DEVELOPER if to_write else Role.VIEWER
+    if not secret and rights.anonymous().may_all(role, namespace):
         return ANYBODY
-    token = catalog.tokens.find(secret) if secret else None
-    if token is None:
-        raise _unknown(failures, request, given=bool(secret))
-    if not may(token, namespace, to_write=to_write):
+    who = rights.of_token(secret) if secret else None
+    if who is None:
+        raise unknown(failures, request, given=bool(secret))
+    if not who.may_all(role, namespace):
         verb = "push to" if to_write else "read"
-        raise Forbidden(f"the token `{token.name}` may not {verb} `{namespace}`", hint=_HINT)
-    catalog.tokens.used(token)
-    return token.name
-
-
-def may(token: TokenRecord, namespace: str, *, to_write: bool) -> bool:
-    if not to_write and reading_is_open(namespace):
-        return True
-    return access.may(token.namespaces, write=token.write, namespace=namespace, to_write=to_write)
+        raise Forbidden(f"the token `{who.token}` may not {verb} `{namespace}`", hint=_HINT)
+    return who.token
 
 
 def secret_of(header: str) -> str:
@@ -66,7 +54,7 @@ def secret_of(header: str) -> str:
     return password or user
 
 
-def _unknown(failures: Failures, request: Request, *, given: bool) -> Unknown | Busy:
+def unknown(failures: Failures, request: Request, *, given: bool) -> Unknown | Busy:
     if not given:
         return Unknown("this needs a token, as the password of any user name", hint=_HINT)
     if failures.too_many(request.remote_addr or ""):

@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 import pytest
 from managed_helpers import FILE, Lab, git, push, served, settings_for, text
 
+from envwatch.settings import Role
+
 UPLOAD, RECEIVE = "git-upload-pack", "git-receive-pack"
 
 
@@ -184,7 +186,11 @@ def test_a_header_of_the_protocol_runs_nothing(lab: Lab) -> None:
 
 
 def test_only_who_may_push_may_send_much(lab: Lab) -> None:
-    for secret in ("guess", lab.token("elsewhere", "team-*"), lab.token("reader", write=False)):
+    for secret in (
+        "guess",
+        lab.token("elsewhere", "team-*"),
+        lab.token("reader", role=Role.VIEWER),
+    ):
         assert status_of_large(lab, f"/git/people.git/{RECEIVE}", secret) == 413
     assert status_of_large(lab, f"/git/people.git/{UPLOAD}", lab.token("one")) == 413
     assert status_of_large(lab, "/builds", lab.token("two")) == 413

@@ -1,0 +1,63 @@
+"""What people granted to people and groups, beside what the config says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sqlalchemy import delete, select
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from envwatch.catalog import schema
+from envwatch.catalog.database import Database
+from envwatch.settings import Binding, Grant, Role
+
+BINDING = schema.binding.c
+
+
+@dataclass(frozen=True, slots=True)
+class BindingRecord:
+    """One grant. One of `user` and `group` is empty."""
+
+    pattern: str
+    role: Role
+    user: str
+    group: str
+    granted_by: str
+    granted_at: datetime
+
+    @property
+    def binding(self) -> Binding:
+        users, groups = ((self.user,), ()) if self.user else ((), (self.group,))
+        return Binding(Grant(self.pattern, self.role), users, groups)
+
+
+class Bindings:
+    """Grants that were made here."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def all(self) -> tuple[BindingRecord, ...]:
+        query = select(schema.binding).order_by(BINDING.pattern, BINDING.user, BINDING.group)
+        with self._database.read() as c:
+            return tuple(
+                BindingRecord(r.pattern, r.role, r.user, r.group, r.granted_by, r.granted_at)
+                for r in c.execute(query)
+            )
+
+    def grant(self, grant: Grant, *, user: str = "", group: str = "", by: str) -> None:
+        """Somebody, or a group, has this role there from now on, in place of another one."""
+        values = {"role": grant.role, "granted_by": by, "granted_at": datetime.now(UTC)}
+        with self._database.write() as c:
+            c.execute(
+                upsert(schema.binding)
+                .values(pattern=grant.pattern, user=user, group=group, **values)
+                .on_conflict_do_update(index_elements=["pattern", "user", "group"], set_=values)
+            )
+
+    def revoke(self, pattern: str, *, user: str = "", group: str = "") -> bool:
+        """Was there one?"""
+        same = (BINDING.pattern == pattern, BINDING.user == user, BINDING.group == group)
+        with self._database.write() as c:
+            return bool(c.execute(delete(schema.binding).where(*same)).rowcount)

@@ -1,0 +1,98 @@
+"""Who asks: by a token, a session, a proxy that has signed them in, or nobody in particular."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address, ip_network
+
+from flask import g, request
+
+from envwatch.access import Identity, Visitor
+from envwatch.errors import Forbidden, NotFound, Unknown
+from envwatch.model import EnvKey
+from envwatch.settings import ProxyLogin, Role
+from envwatch.web.context import site
+from envwatch.web.tokens import secret_of, unknown
+
+COOKIE = "envwatch_session"
+
+
+def visitor() -> Visitor:
+    """Whoever sent this request. Raises Unknown, Busy where a token is given that is none."""
+    if "visitor" not in g:
+        g.visitor = _found()
+    found: Visitor = g.visitor
+    return found
+
+
+def need(role: Role, key: EnvKey) -> Visitor:
+    """Whoever asks, who may do this. Raises NotFound, Unknown, Forbidden.
+
+    Somebody who may not even see it is told that there is no such thing.
+    """
+    who = visitor()
+    if who.may(role, key):
+        return who
+    if not who.may(Role.VIEWER, key):
+        raise hidden(who, f"there is no environment `{key}`")
+    raise refused(who, role, str(key))
+
+
+def need_all(role: Role, namespace: str) -> Visitor:
+    """… for a whole namespace."""
+    who = visitor()
+    if who.may_all(role, namespace):
+        return who
+    if not who.may_some(Role.VIEWER, namespace):
+        raise hidden(who, f"there is no namespace `{namespace}`")
+    raise refused(who, role, namespace)
+
+
+def hidden(who: Visitor, text: str) -> NotFound:
+    """The same words as for what is not there at all."""
+    return NotFound(text, hint="" if who.signed_in else "sign in to see what is not public")
+
+
+def refused(who: Visitor, role: Role, place: str) -> Forbidden | Unknown:
+    if not who.signed_in:
+        return Unknown(f"this needs a {role} of `{place}`", hint="sign in, or send a token")
+    name = f"the token `{who.token}`" if who.token else f"`{who.name}`"
+    hint = f"an admin of `{place.partition('/')[0]}` may grant it"
+    return Forbidden(f"{name} is no {role} of `{place}`", hint=hint)
+
+
+def _found() -> Visitor:
+    rights, settings = site().rights, site().context.settings
+    secret = secret_of(request.headers.get("Authorization", ""))
+    if secret:
+        found = rights.of_token(secret)
+        if found is None:
+            raise unknown(site().failures, request, given=True)
+        return found
+    cookie = request.cookies.get(COOKIE, "")
+    of_session = rights.of_session(cookie) if cookie else None
+    if of_session is not None:
+        return of_session
+    identity = of_proxy(settings.login.proxy) if settings.login.proxy else None
+    if identity is not None:
+        site().context.catalog.people.seen(identity, "proxy")
+        return rights.of(identity)
+    return rights.anonymous()
+
+
+def of_proxy(said: ProxyLogin) -> Identity | None:
+    """Whom a proxy has signed in: believed only where the proxy itself is asking."""
+    name = request.headers.get(said.user_header, "").strip()
+    if not name or not _is_trusted(said.trusted):
+        return None
+    groups = request.headers.get(said.groups_header, "") if said.groups_header else ""
+    return Identity(name[:255], tuple(p.strip() for p in groups.split(",") if p.strip()))
+
+
+def _is_trusted(trusted: tuple[str, ...]) -> bool:
+    # the address of the connection: what stands in forwarded headers anybody can write
+    before = request.environ.get("werkzeug.proxy_fix.orig", request.environ)
+    try:
+        address = ip_address(before.get("REMOTE_ADDR", ""))
+    except ValueError:
+        return False  # a socket has none
+    return any(address in ip_network(t, strict=False) for t in trusted)
