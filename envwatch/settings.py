@@ -1,6 +1,8 @@
 """Settings as frozen values: `config` fills them, the parts receive what they need.
 
 Sizes are bytes, durations are seconds, paths are absolute.
+
+Longer than other modules on purpose: what can be set is read as a whole.
 """
 
 from __future__ import annotations

@@ -181,7 +181,7 @@ def test_a_revoked_token_is_listed_as_such(place: Place) -> None:
     [
         (("--namespaces", "people", "--expires", "5"), 2),
         (("--namespaces", "people", "--expires", "0"), 2),
-        (("--namespaces", "a/b"), 1),
+        (("--namespaces", "a/b/c"), 1),
         ((), 2),
     ],
 )

@@ -15,17 +15,22 @@ from hypothesis import strategies as st
 
 from envwatch import config, yamltext
 from envwatch.config import words
+from envwatch.config.people_fill import OPEN
 from envwatch.config.sections import (
     Forge,
+    Hub,
     NamespaceEntry,
     NamespaceWords,
     NotifyEntry,
+    Oidc,
+    ProxyUser,
     Section,
     SourceEntry,
 )
 from envwatch.errors import ConfigError
 from envwatch.model import Level
 from envwatch.settings import (
+    AccessSettings,
     BuildLimits,
     NamespaceSettings,
     Network,
@@ -167,8 +172,11 @@ def test_paths_that_cannot_be_looked_at_are_answered(tmp_path: Path) -> None:
 
 def test_listening_beyond_this_machine_is_warned_of(tmp_path: Path) -> None:
     told = remarks(tmp_path, f"web: {{listen: '0.0.0.0:80'}}\nsources: [{{name: a, {GIT}}}]")
-    assert len(told) == 1
-    assert "there is no login" in told[0]
+    assert told == ["web: nobody may see anything: others than this machine can ask"]
+    said = "access: {anonymous: {'*': viewer}}\n"
+    assert not remarks(
+        tmp_path, f"{said}web: {{listen: '0.0.0.0:80'}}\nsources: [{{name: a, {GIT}}}]"
+    )
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "'[::1]:8080'", "localhost:80"])
@@ -203,7 +211,8 @@ def test_no_config_gives_the_defaults_of_the_settings(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     allowed = NamespaceSettings("", allowed_channels=("conda-forge",))
-    assert config.default() == Settings(tmp_path / "envwatch-data", defaults=allowed)
+    access = AccessSettings(anonymous=OPEN)  # only this machine can ask
+    assert config.default() == Settings(tmp_path / "envwatch-data", defaults=allowed, access=access)
 
 
 def test_words_fill_the_settings(load: Any) -> None:
@@ -451,13 +460,22 @@ def test_every_key_is_documented_with_its_default_and_meaning() -> None:
     assert all(f"`{key}`" in page for key in NamespaceWords.model_fields)
 
 
-@pytest.mark.parametrize(("name", "section"), [("forge", Forge), ("notify", NotifyEntry)])
+@pytest.mark.parametrize(
+    ("name", "section"),
+    [
+        ("forge", Forge),
+        ("notify", NotifyEntry),
+        ("login.oidc", Oidc),
+        ("login.jupyterhub", Hub),
+        ("login.proxy", ProxyUser),
+    ],
+)
 def test_every_key_of_who_is_told_is_documented_with_its_meaning(
     name: str, section: type[Section]
 ) -> None:
     page = (REPO / "docs/configuration.md").read_text()
     for key, field in section.model_fields.items():
-        told = rf"\| `{name}\.{key}` \| [^|]*\| {re.escape(str(field.description))} \|"
+        told = rf"\| `{re.escape(name)}\.{key}` \| [^|]*\| {re.escape(str(field.description))} \|"
         assert re.search(told, page), key
 
 
@@ -489,7 +507,8 @@ def leaves(
         names = [part["$ref"] for part in field.get("anyOf", ()) if "$ref" in part]
         if names:
             below = document["$defs"][names[0].rpartition("/")[2]]
-            found += leaves(document, below, (*path, key))
+            # what must be given as a whole has no default
+            found += leaves(document, below, (*path, key)) if "required" not in below else []
         else:
             found.append(((*path, key), field))
     return found

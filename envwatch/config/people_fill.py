@@ -89,12 +89,13 @@ def problems(config: sections.Config, base: Path) -> Iterator[Problem]:
         if said is not None:
             where = ("login", key, "client_secret_file")
             path = _file(base, said.client_secret_file)
-            yield from file_problems(path, where)
+            # it is read when somebody signs in: until then it may come
+            yield from (replace(p, level=Level.WARNING) for p in file_problems(path, where))
             if mode_of(path) & (stat.S_IROTH | stat.S_IWOTH):
                 yield Problem(where, "everybody can read it", f"chmod 600 {path}")
     if (login.oidc or login.jupyterhub) and not (config.web and config.web.url):
-        text = "people are sent back to an address that nobody has said"
-        yield Problem(("login",), text, "say it in `web.url`")
+        text = "people are sent back to an address that only this machine reaches"
+        yield Problem(("login",), text, "say in `web.url` what they see", Level.WARNING)
     for index, entry in enumerate((config.access and config.access.grants) or ()):
         if not entry.users and not entry.groups:
             yield Problem(("access", "grants", index), "is for nobody", "name `users` or `groups`")

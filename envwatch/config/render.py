@@ -47,6 +47,8 @@ def schema(defaults: Settings) -> dict[str, Any]:
     # a source without a word of its own shows what holds for each
     words["sources"] = _without_empty(_source(SourceSettings("", SourceKind.GIT, "", url="-")))
     words["sources"].pop("git")
+    # what holds for who is not signed in depends on the rest of the config
+    words["access"].pop("anonymous")
     _put_defaults(document, document, words)
     return document
 
@@ -247,7 +249,7 @@ def _login(login: LoginSettings) -> dict[str, Any]:
 
 def _provider(said: OidcSettings | HubSettings) -> dict[str, Any]:
     found = asdict(said)
-    return {"client_secret_file": str(found.pop("secret_file")), **found}
+    return {"client_secret_file": _path(found.pop("secret_file")), **found}
 
 
 def _previews(previews: Previews) -> dict[str, Any]:

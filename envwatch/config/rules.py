@@ -12,7 +12,7 @@ from pathlib import Path
 from envwatch.config import addresses, fill, people_fill, repositories, sections
 from envwatch.config.problem import Problem, Step, file_problems, mode_of
 from envwatch.config.roots import root_problem
-from envwatch.config.words import Wrong, is_loopback, quoted, split_listen
+from envwatch.config.words import Wrong, quoted
 from envwatch.git.urls import local_path
 from envwatch.model import Level
 from envwatch.redact import has_credentials
@@ -30,7 +30,6 @@ def problems(config: sections.Config, path: Path, root: Path) -> Iterator[Proble
     yield from _files(config, path)
     yield from _programs(config, path.parent)
     yield from _groups(config)
-    yield from _listen(config)
     yield from _ages(config)
 
 
@@ -278,11 +277,3 @@ def _ages(config: sections.Config) -> Iterator[Problem]:
             text = "has no effect with `solver: conda-lock`, which takes packages of any age"
             hint = "use `solver: rattler` for what is updated by the calendar"
             yield Problem((*where, "min_package_age"), text, hint, Level.WARNING)
-
-
-def _listen(config: sections.Config) -> Iterator[Problem]:
-    listen = config.web.listen if config.web else None
-    if listen and not is_loopback(split_listen(listen)[0]):
-        text = "everybody who can reach this address can read the page: there is no login"
-        hint = "listen on 127.0.0.1 and put a proxy with a login before it"
-        yield Problem(("web", "listen"), text, hint, Level.WARNING)
