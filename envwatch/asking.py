@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from envwatch import declared, layers, policy, spec, virtualfile, wishes
+from envwatch import declared, layers, packagerules, policy, spec, virtualfile, wishes
 from envwatch.declared import Candidate, Declarations, words_for
 from envwatch.digests import with_lock
 from envwatch.errors import SpecError
@@ -68,6 +68,7 @@ def asked_digest(
 ) -> str:
     """Identity of what is asked for: everything that may lead to other packages or files."""
     solve = rules.namespace.solve
+    applied = packagerules.applied(parsed, rules.namespace)
     identity = [
         parsed.digest,
         list(channels),
@@ -79,6 +80,7 @@ def asked_digest(
         rules.namespace.pip.index if parsed.pip else "",
         rules.namespace.pip.allow_sdist if parsed.pip else False,
         rules.namespace.link_scripts,
+        *packagerules.identity(parsed, applied, rules.namespace),
     ]
     return with_lock(hashlib.sha256(json.dumps(identity).encode()).hexdigest(), lock)
 
@@ -300,12 +302,13 @@ class Maker:
         lock, late = self._lock(candidate, words, place)
         channels = channels_of(made, self.rules.namespace, self.rules.network)
         platforms = platforms_of(made, self.rules)
+        digest = asked_digest(made, channels, platforms, lock, self.rules)
         return Ask(
             key=key,
             path=candidate.path,
-            spec=made,
+            spec=packagerules.applied(made, self.rules.namespace),
             text=self._text(made, key, candidate),
-            digest=asked_digest(made, channels, platforms, lock, self.rules),
+            digest=digest,
             lock_text=lock,
             lock_path=declared.lock_place(candidate, words, self.locks, self.folders),
             messages=(*said, *late),

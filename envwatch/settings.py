@@ -50,6 +50,7 @@ class SolveOptions:
     """How packages are chosen. `virtual_packages` are `__name=version=build` overrides.
 
     Packages younger than `min_package_age` are left out, as far as the channel says their age.
+    `constraints` hold for packages that get into an environment, and bring none into it.
     """
 
     solver: str = "rattler"
@@ -58,6 +59,7 @@ class SolveOptions:
     virtual_packages: tuple[str, ...] = ()
     timeout: float = 300.0
     min_package_age: float = 0.0
+    constraints: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,6 +274,25 @@ class RepoRules:
 
 
 @dataclass(frozen=True, slots=True)
+class PackageRules:
+    """Dependencies that every file of a namespace must name, that are added to it, and versions
+    that hold for packages whether or not a file names them.
+    """
+
+    required: tuple[str, ...] = ()
+    included: tuple[str, ...] = ()
+    constrained: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """How much one namespace may take: bytes on disk, builds that run at once; 0 is no limit."""
+
+    disk: int = 0
+    builds: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class NamespaceSettings:
     """All that holds for one namespace, global values filled in.
 
@@ -297,6 +318,8 @@ class NamespaceSettings:
     archives: str = "on-demand"
     description: str = ""
     repo: RepoRules = RepoRules()
+    packages: PackageRules = PackageRules()
+    quota: Quota = Quota()
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from envwatch import fetch, install, lockfile, sandbox
 from envwatch.build.report import Report
+from envwatch.entries import package_name
 from envwatch.errors import LockError, PipError
 from envwatch.model import (
     ArtifactKind,
@@ -76,6 +77,9 @@ def _beside(job: Job, report: Report) -> Found | None:
     lock = lockfile.read(job.lock_text)
     if not lock.on(host):
         raise LockError(f"the lock beside it has no packages for {host}")
+    if (lacking := _lacking(job, lock)) is not None:
+        report.tell([lacking])
+        return None
     lockfile.check_origin(lock, job.allowed_channels or job.channels)
     logger.info("the lock beside the file matches it: nothing to solve")
     pip_open = bool(job.spec.pip) and not lock.on(host, Manager.PIP)
@@ -85,6 +89,19 @@ def _beside(job: Job, report: Report) -> Found | None:
             hint="run `conda-lock` again and commit the lock",
         )
     return Found(lock, complete=True, solved=False, text=job.lock_text)
+
+
+def _lacking(job: Job, lock: Lock) -> Message | None:
+    """What the namespace adds is in no lock that was made without it."""
+    host = job.platforms[0]
+    known = {p.name for p in lock.on(host, Manager.CONDA)}
+    for requirement in job.spec.dependencies:
+        name = package_name(requirement.text)
+        if not requirement.line and name not in known:
+            text = f"the lock beside it is not used: the policy of the namespace adds `{name}`"
+            hint = f"add `{name}` to the file, and run `conda-lock` again"
+            return Message(Level.WARNING, text, job.spec.path, hint=hint)
+    return None
 
 
 def _solve(job: Job) -> Found:

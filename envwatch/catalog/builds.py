@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Connection, func, insert, or_, select, update
@@ -93,11 +93,12 @@ class Builds:
             build_id = enqueue(c, env, mode, reason, by=by)
             return rows.build(c.execute(rows.builds.where(BUILD.id == build_id)).one())
 
-    def claim(self) -> BuildRecord | None:
+    def claim(self, most: Callable[[str], int] = lambda _: 0) -> BuildRecord | None:
         """Take the next queued build; None where nothing waits.
 
         An environment has one running build at a time; namespaces with fewer running builds
-        come first, so that one busy namespace does not hold up the others.
+        come first, so that one busy namespace does not hold up the others. `most` says how many
+        of one may run; 0 is no limit.
         """
         running = schema.build.alias("running")
         its_env = schema.environment.alias("its_env")
@@ -108,18 +109,18 @@ class Builds:
             .scalar_subquery()
         )
         busy_environments = select(running.c.environment_id).where(running.c.state.in_(RUNNING))
-        chosen = (
+        waiting = (
             select(BUILD.id)
             .join_from(schema.build, schema.environment)
             .where(BUILD.state == QUEUED, BUILD.environment_id.not_in(busy_environments))
             .order_by(busy_namespace, BUILD.id)
             .limit(1)
-            .scalar_subquery()
         )
         with self._database.read() as c:
             if c.execute(select(BUILD.id).where(BUILD.state == QUEUED).limit(1)).first() is None:
                 return None
         with self._database.write(news=False) as c:
+            chosen = waiting.where(ENV.namespace.not_in(_full(c, most))).scalar_subquery()
             claimed = c.execute(
                 update(schema.build)
                 .where(BUILD.id == chosen, BUILD.state == QUEUED)
@@ -270,6 +271,17 @@ def enqueue(
         "messages": (),
     }
     return int(c.execute(insert(schema.build).values(**values).returning(BUILD.id)).scalar_one())
+
+
+def _full(c: Connection, most: Callable[[str], int]) -> list[str]:
+    """The namespaces of which as many builds run as may."""
+    running = (
+        select(ENV.namespace, func.count())
+        .join_from(schema.build, schema.environment)
+        .where(BUILD.state.in_(RUNNING))
+        .group_by(ENV.namespace)
+    )
+    return [name for name, count in c.execute(running) if 0 < most(name) <= count]
 
 
 def supersede(c: Connection, environment_id: int, now: datetime) -> None:

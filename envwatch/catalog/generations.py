@@ -66,6 +66,19 @@ class Generations:
         with self._database.read() as c:
             return tuple(rows.generation(r) for r in c.execute(query))
 
+    def size_of(self, namespace: str) -> int:
+        """Bytes of the prefixes that a namespace keeps, each counted once."""
+        one_each = (
+            select(func.max(GENERATION.own_size).label("size"))
+            .join_from(schema.generation, schema.environment)
+            .where(ENV.namespace == namespace, GENERATION.pruned_at.is_(None))
+            .group_by(GENERATION.prefix)
+            .subquery()
+        )
+        with self._database.read() as c:
+            total = c.execute(select(func.coalesce(func.sum(one_each.c.size), 0)))
+            return int(total.scalar_one())
+
     def latest_asked(self, environment_id: int, digest: str) -> GenerationRecord | None:
         """The newest generation made for this asked-for digest; no candidate counts."""
         query = (

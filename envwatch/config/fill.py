@@ -273,6 +273,8 @@ def _layered(
         retention=_over(settings.retention, layer.retention),
         pip=_over(settings.pip, layer.pip),
         repo=_over(settings.repo, layer.repo_settings),
+        packages=_over(settings.packages, layer.packages),
+        quota=_over(settings.quota, layer.quota),
         limits=_over(settings.limits, builds, LIMITS),
         solve=_solve(settings.solve, layer, base),
         **_given(channels=channels.default),

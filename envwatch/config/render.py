@@ -152,6 +152,15 @@ def namespace_in_words(settings: NamespaceSettings) -> dict[str, Any]:
             "update_every": write_duration(settings.repo.update_every),
             "platforms": settings.repo.platforms,
         },
+        "packages": {
+            "required": list(settings.packages.required),
+            "included": list(settings.packages.included),
+            "constrained": list(settings.packages.constrained),
+        },
+        "quota": {
+            "disk": write_size(settings.quota.disk),
+            "builds": settings.quota.builds,
+        },
         "archives": settings.archives,
         "group": settings.group,
         "mode": write_mode(settings.mode),

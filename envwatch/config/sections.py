@@ -97,6 +97,7 @@ Glob = Annotated[str, _word(words.read_glob, examples=["**/*.yml"])]
 Listen = Annotated[str, _word(words.read_listen, examples=["127.0.0.1:8080"])]
 Channel = Annotated[str, _word(addresses.read_channel, examples=["conda-forge"])]
 AllowedChannel = Annotated[str, _word(addresses.read_allowed_channel, examples=["*"])]
+Dependency = Annotated[str, _word(words.read_dependency, examples=["ipykernel", "dask=2024.1"])]
 Alias = Annotated[str, _word(addresses.read_alias, format="uri")]
 Index = Annotated[str, _word(addresses.read_index, format="uri")]
 Proxy = Annotated[str, _word(addresses.read_proxy, format="uri")]
@@ -181,6 +182,27 @@ class Retention(Section):
     keep_last: Annotated[int, _whole(1, 10_000)] | None = _key("The newest of each environment")
     keep_days: Days | None = _key("Those younger than this many days")
     grace: Duration | None = _key("Those that were current less than this ago")
+
+
+class Packages(Section):
+    """Which packages belong into every environment."""
+
+    required: tuple[Dependency, ...] | None = _key(
+        "Dependencies that every file must name; one that does not is refused"
+    )
+    included: tuple[Dependency, ...] | None = _key(
+        "Dependencies that are added to every file which does not name them"
+    )
+    constrained: tuple[Dependency, ...] | None = _key(
+        "Versions that hold for packages, whether or not a file names them"
+    )
+
+
+class Quota(Section):
+    """How much one namespace may take; 0 is no limit."""
+
+    disk: Size | None = _key("Its environments on disk, files that they share counted once")
+    builds: Annotated[int, _whole(0, 64)] | None = _key("Its builds that run at the same time")
 
 
 class Pip(Section):
@@ -347,6 +369,8 @@ class NamespaceWords(Section):
         "Packages younger than this are left out at such a time; 0 takes all"
     )
     repo_settings: RepoSettings | None = _key("What an `envwatch.yml` in a source may say")
+    packages: Packages | None = _key("Which packages belong into every environment")
+    quota: Quota | None = _key("How much the namespace may take")
     archives: Annotated[str, _one_of("always", "on-demand")] | None = _key(
         "When the archive of a generation is made"
     )

@@ -14,6 +14,8 @@ from decimal import Decimal
 from typing import Any
 
 from envwatch import cron
+from envwatch.entries import check_dependency
+from envwatch.errors import SpecError
 from envwatch.redact import redact
 from envwatch.spec import valid_name
 from envwatch.yamltext import BOOLEANS, shown
@@ -97,6 +99,15 @@ def read_text(text: str) -> str:
         raise Wrong("is empty")
     if not text.isprintable():
         raise Wrong(f"{quoted(text)} holds characters that do not print")
+    return text.strip()
+
+
+def read_dependency(text: str) -> str:
+    """A package, and its version where it matters."""
+    try:
+        check_dependency(text)
+    except SpecError as e:
+        raise Wrong(e.message, e.hint) from e
     return text.strip()
 
 

@@ -95,6 +95,7 @@ async def _choose(
         locked_packages=old,
         timeout=timedelta(seconds=request.options.timeout),
         exclude_newer=_cutoff(request),
+        constraints=request.options.constraints,
         # old packages of large channels bear no time, and they are not what is to be kept away
         timestamp_policy="allow-missing",
         channel_priority=ChannelPriority.Strict if strict else ChannelPriority.Flexible,

@@ -18,7 +18,7 @@ from envwatch.settings import Settings
 from envwatch.store import Store
 from envwatch.views.commits import commit
 from envwatch.worker import records
-from envwatch.worker.jobs import check_space, make_job
+from envwatch.worker.jobs import check_quota, check_space, make_job
 from envwatch.worker.publish import Publisher, Step
 
 logger = logging.getLogger(__name__)
@@ -51,7 +51,8 @@ class Worker:
 
     def run_one(self) -> bool:
         """Claim and run the next build; False where none waits."""
-        build = self.catalog.builds.claim()
+        settings = self.settings()
+        build = self.catalog.builds.claim(lambda name: settings.namespace(name).quota.builds)
         if build is None:
             return False
         self.publisher.reached(Step.CLAIMED)
@@ -78,6 +79,7 @@ class Worker:
         if not build.solve_only:
             newest = self.catalog.generations.of(build.environment_id, limit=1)
             check_space(self.store, settings, newest[0].size if newest else 0)
+            check_quota(namespace, self.catalog.generations.size_of(namespace.name))
         job = make_job(build, self.catalog, self.store, settings)
         outcome = self.executor.run(
             job,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from envwatch import layers, plan, policy
+from envwatch import layers, packagerules, plan, policy
 from envwatch.catalog import Catalog
 from envwatch.catalog.records import BuildRecord, GenerationRecord, SpecRecord
 from envwatch.catalog.schema import Mode, Reason
@@ -53,7 +53,7 @@ def make_job(build: BuildRecord, catalog: Catalog, store: Store, settings: Setti
     text = catalog.builds.spec(build.spec_id)
     namespace = settings.namespace(build.key.namespace)
     composition = text.composition or Composition()
-    parsed = parse(text, build.path)
+    parsed = packagerules.applied(parse(text, build.path), namespace)
     rules = plan.Rules(namespace, settings.network, (host_platform(),))
     lock, previous = _locks(build, text.lock_text, catalog, store)
     return Job(
@@ -95,7 +95,8 @@ def parse(text: SpecRecord, path: str) -> Spec:
 def solve_options(namespace: NamespaceSettings, *, scheduled: bool) -> SolveOptions:
     """How packages are chosen; very young ones only where a person asks."""
     youngest = namespace.min_package_age if scheduled else 0.0
-    return replace(namespace.solve, min_package_age=youngest)
+    held = namespace.packages.constrained
+    return replace(namespace.solve, min_package_age=youngest, constraints=held)
 
 
 def _install_options(
@@ -191,6 +192,16 @@ def check_space(store: Store, settings: Settings, wanted: int) -> None:
         raise NoSpace(
             f"the store has reached its quota of {size(quota)}",
             hint="run `envwatch gc`, or raise `space.quota`",
+        )
+
+
+def check_quota(namespace: NamespaceSettings, taken: int) -> None:
+    """Before a build: may the namespace have more? Raises NoSpace."""
+    quota = namespace.quota.disk
+    if quota and taken >= quota:
+        raise NoSpace(
+            f"`{namespace.name}` takes {size(taken)} of its {size(quota)}",
+            hint="unpin or shorten `retention` and run `envwatch gc`, or raise `quota.disk`",
         )
 
 

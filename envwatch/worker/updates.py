@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from envwatch import diff
+from envwatch import diff, packagerules
 from envwatch.catalog.records import EnvironmentRecord
 from envwatch.executors import Ending
 from envwatch.model import Ask, Composition
@@ -40,7 +40,7 @@ def _ask(worker: Worker, env: EnvironmentRecord) -> Ask:
     return Ask(
         env.key,
         env.path,
-        parse(text, env.path),
+        packagerules.applied(parse(text, env.path), worker.settings().namespace(env.key.namespace)),
         text.text,
         env.asked_digest,
         composition=text.composition or Composition(),

@@ -310,3 +310,25 @@ def test_sigterm_in_the_middle_of_a_build_is_clean_and_the_next_start_goes_on(
     assert shown.stdout.strip()
     assert DEMO.name == "demo"
     assert time.monotonic() > 0
+
+
+def test_a_namespace_adds_packages_also_where_a_lock_lacks_them(
+    make_running: Callable[..., Running], repo: GitRepo
+) -> None:
+    running = make_running(
+        {"name": "team", "git": str(repo.path), "namespace": "analyst", "interval": "1s"}
+    )
+    running.start()
+    running.wait_current(1)
+    lock = (running.store.record(1) / "conda-lock.yml").read_text()
+    assert running.stop() == 0
+    running.more = {"packages": {"included": ["activate-demo"]}}
+    repo.commit({"demo/conda-lock.yml": f"# as it was\n{lock}"}, "a lock")
+    running.start()
+    prefix = running.wait_current(2)
+    assert list((prefix / "conda-meta").glob("activate-demo-*.json"))
+    told = running.page("/analyst/demo/index.json")["spec_messages"]
+    assert "was added by the policy of `analyst`" in told[0]["text"]
+    said = running.page("/analyst/demo/builds/2.json")["build"]["messages"]
+    assert "the policy of the namespace adds `activate-demo`" in said[0]["text"]
+    assert running.stop() == 0
