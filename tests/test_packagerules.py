@@ -99,7 +99,7 @@ def test_a_namespace_that_has_taken_its_disk_builds_no_more() -> None:
     full = NamespaceSettings("lab", quota=Quota(disk=1000))
     check_quota(full, 999)
     check_quota(replace(full, quota=Quota()), 10**15)
-    with pytest.raises(NoSpace, match="`lab` takes .* of its"):
+    with pytest.raises(NoSpace, match=r"`lab` takes .* of its"):
         check_quota(full, 1000)
 
 
