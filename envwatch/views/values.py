@@ -116,7 +116,7 @@ class EnvRow:
     def _of_preview(self) -> str:
         if self.build_id is None:
             return "waits to be solved"
-        words = {EnvState.SOLVED: "solved, nothing is installed", EnvState.FAILED: "cannot be made"}
+        words = {EnvState.SOLVED: "nothing is installed", EnvState.FAILED: "cannot be made"}
         return words.get(self.env, f"build #{self.build_id} {self.build_state}")
 
 
