@@ -11,10 +11,11 @@ import pytest
 from managed_helpers import FILE, Lab, push, served, settings_for, text
 from repos import GitRepo, make_repo
 
+from envwatch.config.fill import with_previews
 from envwatch.edit import Author, Edit
 from envwatch.errors import Conflict, NotFound, SpecError
 from envwatch.model import EnvKey
-from envwatch.settings import SourceKind, SourceSettings
+from envwatch.settings import Previews, SourceKind, SourceSettings
 from envwatch.views import pages
 
 ADA = Author("Ada Lovelace", "ada@example.org")
@@ -289,3 +290,16 @@ def test_a_remote_that_refuses_the_branch_is_told(
     GitRepo(tmp_path / "forge.git").git("branch", "envwatch")
     with pytest.raises(Conflict, match=r"does not take `envwatch/edit-1-.*`: failed to update ref"):
         edit(lab, replace(NEW, namespace="open", text=text("python=3.12"), seen=remote.head))
+
+
+def test_requests_to_change_a_source_do_not_take_its_edits(tmp_path: Path, remote: GitRepo) -> None:
+    url = str(tmp_path / "forge.git")
+    opened = SourceSettings("open", SourceKind.GIT, "open", url=url, branch="main", edits="branch")
+    both = with_previews(replace(opened, previews=Previews()))
+    remote.git("push", "-q", "origin", "HEAD:refs/pull/1/head")
+    with served(settings_for(tmp_path / "root", *both)) as lab:
+        for name in ("open", "open@previews", "open@pr-1"):
+            lab.parts.look(name)
+        assert lab.parts.roster.get("open@pr-1") is not None
+        made = lab.parts.editor.edit(Edit("open", "new.yml", text("python", name="new"), ADA))
+    assert made.source == "open"

@@ -74,7 +74,10 @@ class Editor:
 
     def _source(self, wanted: Edit) -> Source:
         """The one that is named, else the one that fills the namespace, a managed one first."""
-        filling = [s for s in self.sources() if s.settings.namespace == wanted.namespace]
+        found = [
+            s for s in self.sources() if not s.settings.base
+        ]  # a request is edited by its author
+        filling = [s for s in found if s.settings.namespace == wanted.namespace]
         if wanted.source:
             filling = [s for s in filling if s.name == wanted.source]
         managed = [s for s in filling if isinstance(s, ManagedSource)]
