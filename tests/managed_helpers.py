@@ -129,7 +129,7 @@ def served(settings: Settings) -> Iterator[Lab]:
     with assemble(settings) as parts:
         context = Context(
             catalog=parts.catalog,
-            settings=settings,
+            current=lambda: settings,
             storage=parts.publisher.storage,
             log_path=parts.store.log,
             health=lambda: Health(alive=True, ready=True),
@@ -139,7 +139,7 @@ def served(settings: Settings) -> Iterator[Lab]:
             hooks=Receiver(parts.catalog, parts.settings, parts.operations.mark),
             next_look=lambda _: None,
         )
-        limit = body_limit(parts.catalog, settings)
+        limit = body_limit(parts.catalog, lambda: settings)
         server = serve(create_app(context), settings.web, limit)
         try:
             yield Lab(parts, server)

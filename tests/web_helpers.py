@@ -128,7 +128,7 @@ def stand(root: Path, url: str = "https://env.example.org") -> Iterator[Stand]:
     settings = Settings(root, web=WebSettings(url=url))
     context = Context(
         catalog=catalog,
-        settings=settings,
+        current=lambda: settings,
         storage=open_storage(root),
         log_path=lambda build_id: root / "logs" / f"{build_id}.log",
         health=lambda: made.health,

@@ -17,6 +17,7 @@ from envwatch.catalog.comments import Comments
 from envwatch.catalog.database import Database, open_database, read_database
 from envwatch.catalog.deliveries import Deliveries
 from envwatch.catalog.generations import Generations
+from envwatch.catalog.namespaces import Namespaces
 from envwatch.catalog.notices import Notices
 from envwatch.catalog.people import People
 from envwatch.catalog.recipients import Recipients
@@ -44,6 +45,7 @@ class Catalog:
     people: People
     bindings: Bindings
     audits: Audits
+    namespaces: Namespaces
     writebacks: WriteBacks
 
     def last_run(self, chore: str) -> datetime | None:
@@ -100,5 +102,6 @@ def _catalog(database: Database) -> Catalog:
         people=People(database),
         bindings=Bindings(database),
         audits=Audits(database),
+        namespaces=Namespaces(database),
         writebacks=WriteBacks(database),
     )

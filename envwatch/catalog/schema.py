@@ -405,6 +405,15 @@ binding = Table(
     sqlite_autoincrement=True,
 )
 
+# Namespaces that were made here, beside those of the config: each has a managed repository.
+namespace = Table(
+    "namespace",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("made_by", String(255), nullable=False),
+    Column("made_at", Instant, nullable=False),
+)
+
 # Who did what: kept when all else of it is gone.
 audit = Table(
     "audit",

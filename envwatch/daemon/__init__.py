@@ -145,7 +145,7 @@ class Daemon:
         parts = self._parts
         context = Context(
             catalog=parts.catalog,
-            settings=parts.settings(),
+            current=parts.settings,
             storage=parts.publisher.storage,
             log_path=parts.store.log,
             health=self.health,
@@ -155,7 +155,7 @@ class Daemon:
             next_look=self._next_look,
             git=parts.pushes,
         )
-        limit = body_limit(parts.catalog, parts.settings())
+        limit = body_limit(parts.catalog, parts.settings)
         page = serve(create_app(context), parts.settings().web, limit)
         control = create_control(Commands(parts).run)
         return page, serve_unix(control, parts.store.control)

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from envwatch.access import read_patterns
-from envwatch.daemon.parts import Parts
+from envwatch.daemon.parts import Parts, make_namespace
 from envwatch.edit import Edit, Edited
 from envwatch.errors import Conflict
 from envwatch.model import EnvKey
@@ -34,6 +34,12 @@ class EditCommands:
         """Change, make or (without a text) remove one file by a commit."""
         answer: Answer = EDITED.dump_python(self._parts.editor.edit(wanted), mode="json")
         return answer
+
+    def create_namespace(self, name: str, by: str) -> Answer:
+        """A namespace with a managed repository, to which people push and commit."""
+        make_namespace(self._parts, name, by=by)
+        address = self._parts.settings().web.address
+        return {"namespace": name, "clone": f"{address}/git/{name}.git"}
 
     def create_token(
         self,

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from envwatch.catalog import Catalog, open_catalog
 from envwatch.daemon.managed import open_door, place_of, prepare_managed
 from envwatch.daemon.requests import asker
+from envwatch.daemon.spaces import check_free, with_made
 from envwatch.door.editing import Editor
 from envwatch.door.pushes import Pushes
 from envwatch.errors import CatalogError
@@ -113,6 +114,7 @@ def _refuse_lost_catalog(store: Store) -> None:
 
 
 def _parts(settings: Settings, store: Store, catalog: Catalog, reached: Reached) -> Parts:
+    settings = with_made(settings, catalog)
     current = Current(settings)
     storage = open_storage(settings.root)
     executor = LocalExecutor()
@@ -160,9 +162,24 @@ def declare(catalog: Catalog, settings: Settings) -> None:
     catalog.sources.declare([(s, place_of(s, settings)) for s in settings.sources])
 
 
+def make_namespace(parts: Parts, name: str, *, by: str) -> None:
+    """A namespace with a repository of its own, from now on. Raises Conflict."""
+    with parts.roster.writing:
+        old = parts.settings()
+        check_free(name, old)
+        parts.catalog.namespaces.make(name, by=by)
+        new = with_made(old, parts.catalog)
+        parts.settings.replace(new)
+        prepare_managed(new, parts.store)
+        source = next(s for s in new.sources if s.namespace == name)
+        parts.roster.join(source)
+        declare(parts.catalog, new)
+    parts.dirty.mark(source.name)
+
+
 def reload(parts: Parts, settings: Settings) -> None:
     """Take over new settings. Root and listening address stay until the next start."""
-    old = parts.settings()
+    settings, old = with_made(settings, parts.catalog), parts.settings()
     if settings.root != old.root:
         logger.warning("`root` has changed: it takes effect at the next start")
         return

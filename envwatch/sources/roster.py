@@ -57,6 +57,12 @@ class Roster:
             self._mirrors = mirrors
             self._sources = opened
 
+    def join(self, settings: SourceSettings) -> None:
+        """One more, beside those that there are."""
+        opened = self._opened([settings], self._mirrors)
+        with self.writing:
+            self._sources = self._sources | opened
+
     def take_in(self, family: Family, members: Sequence[SourceSettings]) -> tuple[str, ...]:
         """Make these the members of a family; the names of those that are new or changed."""
         with self.writing:

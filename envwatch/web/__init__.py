@@ -50,7 +50,7 @@ def create_app(context: Context) -> Flask:
     # else an address like `//elsewhere/` is answered by a redirect that browsers take for a host
     app.url_map.merge_slashes = False
     cache = Cache(lambda: context.catalog.database.version)
-    rights = Rights(context.catalog, lambda: context.settings)
+    rights = Rights(context.catalog, context.current)
     app.extensions[NAME] = Site(context, cache, _read(), rights)
     app.json.sort_keys = False  # type: ignore[attr-defined]  # Flask's own provider has it
     for function in _FILTERS:

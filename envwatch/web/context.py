@@ -43,13 +43,14 @@ class GitDoor(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """`log_path` is where the log of a build lies, `ask_archive` has an archive made.
+    """`current` are the settings in force, `log_path` is where the log of a build lies.
 
-    `hooks` takes what forges send; `next_look` is when a source is looked at, at the latest.
+    `ask_archive` has an archive made; `hooks` takes what forges send; `next_look` is when a source
+    is looked at, at the latest.
     """
 
     catalog: Catalog
-    settings: Settings
+    current: Callable[[], Settings]
     storage: Storage
     log_path: Callable[[int], Path]
     health: Callable[[], Health]
@@ -58,6 +59,11 @@ class Context:
     hooks: Receiver
     next_look: Callable[[str], datetime | None]
     git: GitDoor | None = None
+
+    @property
+    def settings(self) -> Settings:
+        """Those in force: a reload replaces them."""
+        return self.current()
 
 
 @dataclass(frozen=True, slots=True)

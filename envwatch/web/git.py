@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http import HTTPStatus
 from tempfile import TemporaryFile
 from typing import IO
@@ -60,9 +60,9 @@ def exchange(namespace: str, service: str) -> Response:
         return _sent(door.answer(namespace, service, _protocol(), body, by), f"{service}-result")
 
 
-def body_limit(catalog: Catalog, settings: Settings) -> Limit:
+def body_limit(catalog: Catalog, current: Callable[[], Settings]) -> Limit:
     """Only who may push there may send more than a little. Git itself tells what is too much."""
-    rights = Rights(catalog, lambda: settings)
+    rights = Rights(catalog, current)
 
     def limit(path: str, authorization: str) -> int:
         namespace = path.removeprefix("/git/").removesuffix(f".git/{RECEIVE}")
@@ -71,7 +71,7 @@ def body_limit(catalog: Catalog, settings: Settings) -> Limit:
         secret = secret_of(authorization)
         who = rights.of_token(secret) if secret else None
         allowed = who is not None and who.may_all(Role.DEVELOPER, namespace)
-        return 2 * settings.web.max_push if allowed else BODY
+        return 2 * current().web.max_push if allowed else BODY
 
     return limit
 

@@ -89,7 +89,7 @@ def server(root: Path, port: Any, changes: Any, stop: Event) -> None:
     fill(catalog)
     context = Context(
         catalog=catalog,
-        settings=Settings(root),
+        current=lambda: Settings(root),
         storage=open_storage(root),
         log_path=lambda build_id: root / f"{build_id}.log",
         health=lambda: Health(alive=True, ready=True),

@@ -1,0 +1,57 @@
+"""`envwatch namespace`: who owns environments, and namespaces made beside those of the config."""
+
+from __future__ import annotations
+
+import click
+
+from envwatch.cli.context import Options
+from envwatch.cli.control import ask, caller
+from envwatch.cli.output import json_option, print_json, print_table, say
+from envwatch.cli.reading import reading
+from envwatch.cli.settings import settings_of
+from envwatch.views import environments
+
+
+@click.group("namespace")
+def command() -> None:
+    """Namespaces: who owns environments."""
+
+
+@command.command()
+@click.argument("name")
+@json_option
+@click.pass_obj
+def create(options: Options, name: str, as_json: bool) -> None:
+    """Make a namespace with a repository of its own, to which people push."""
+    answer = ask(settings_of(options), "create_namespace", name=name, by=caller())
+    if as_json:
+        print_json(answer)
+        return
+    click.echo(answer["clone"])
+    say(f"the namespace {name} is there; a token for it: `envwatch token create`")
+
+
+@command.command("list")
+@json_option
+@click.pass_obj
+def listed(options: Options, as_json: bool) -> None:
+    """List namespaces that have an environment, or were made here."""
+    with reading(options) as (catalog, _):
+        known = {n.name: n for n in environments.namespaces(catalog.database)}
+        made = {n.name: n for n in catalog.namespaces.all()}
+    rows = [
+        {
+            "name": name,
+            "environments": known[name].environments if name in known else 0,
+            "attention": known[name].attention if name in known else 0,
+            "made_by": made[name].made_by if name in made else "",
+        }
+        for name in sorted(known.keys() | made.keys())
+    ]
+    if as_json:
+        print_json(rows)
+        return
+    print_table(
+        ("namespace", "environments", "need attention", "made by"),
+        [tuple(str(v) for v in row.values()) for row in rows],
+    )

@@ -1,0 +1,70 @@
+"""Namespaces that are made while a daemon runs: a repository each, and nobody else's name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from cli_helpers import Place, make_place
+
+from envwatch.daemon.parts import make_namespace
+from envwatch.edit import Author, Edit
+from envwatch.errors import Conflict
+from envwatch.model import EnvKey
+
+TEXT = "name: stats\ndependencies:\n  - tiny\n"
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return make_place(tmp_path)
+
+
+def test_a_namespace_that_was_made_takes_edits_also_after_a_restart(place: Place) -> None:
+    made = place.cli("namespace", "create", "lab", "--json")
+    assert made.json == {"namespace": "lab", "clone": "http://127.0.0.1:8080/git/lab.git"}
+    with place.parts() as parts:
+        ada = Author("Ada", "ada@example.org")
+        parts.editor.edit(Edit("lab", "stats.yml", TEXT, ada))
+        parts.look("lab")
+        assert parts.catalog.generations.environment(EnvKey("lab", "stats")).source == "lab"
+    listed = place.cli("namespace", "list", "--json").json
+    assert [(n["name"], n["environments"]) for n in listed] == [("lab", 1)]
+
+
+def test_it_is_there_at_once(place: Place) -> None:
+    with place.parts() as parts:
+        before = parts.roster.names()
+        make_namespace(parts, "lab", by="ada")
+        assert parts.roster.names() - before == {"lab"}
+        assert parts.catalog.sources.get("lab") is not None
+        assert parts.dirty.take(0, sound=True) == "lab"
+
+
+@pytest.mark.parametrize("name", ["analyst", "Analyst", "envs", "ENVS", "a b", "..", "", "x" * 65])
+def test_a_name_that_is_taken_or_odd_is_refused(place: Place, name: str) -> None:
+    told = place.cli("namespace", "create", name)
+    assert told.code == 1
+    assert place.cli("namespace", "list", "--json").json == []
+
+
+def test_two_of_one_name_are_refused(place: Place) -> None:
+    place.cli("namespace", "create", "lab")
+    told = place.cli("namespace", "create", "lab")
+    assert "there is a namespace `lab` already" in told.err
+
+
+def test_what_the_config_says_later_counts(place: Place) -> None:
+    place.cli("namespace", "create", "lab")
+    text = place.config.read_text()
+    place.config.write_text(text.replace("namespace: analyst}", "namespace: lab}"))
+    with place.parts() as parts:
+        assert [s.name for s in parts.settings().sources] == ["team"]
+
+
+def test_a_source_of_the_config_keeps_its_name(place: Place) -> None:
+    place.cli("namespace", "create", "team")
+    with place.parts() as parts:
+        assert parts.roster.names() == {"team", "team@here"}
+        with pytest.raises(Conflict):
+            parts.catalog.namespaces.make("team", by="x")
