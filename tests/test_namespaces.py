@@ -68,3 +68,47 @@ def test_a_source_of_the_config_keeps_its_name(place: Place) -> None:
         assert parts.roster.names() == {"team", "team@here"}
         with pytest.raises(Conflict):
             parts.catalog.namespaces.make("team", by="x")
+
+
+# ---------------------------------------------------------------- grants
+
+
+def grants(place: Place) -> list[dict[str, str]]:
+    found: list[dict[str, str]] = place.cli("namespace", "grants", "--json").json
+    return [g for g in found if g["by"] != "the config"]
+
+
+def test_a_role_is_granted_changed_and_taken_back(place: Place) -> None:
+    place.cli("namespace", "grant", "lab", "--role", "viewer", "--user", "ada")
+    place.cli("namespace", "grant", "lab", "--role", "developer", "--user", "ada")
+    (one,) = grants(place)
+    assert (one["pattern"], one["role"], one["user"]) == ("lab/*", "developer", "ada")
+    place.cli("namespace", "revoke", "lab", "--user", "ada")
+    assert grants(place) == []
+    told = place.cli("audit", "--json").json
+    assert [(a["action"], a["detail"]) for a in told] == [
+        ("ungrant", "user ada"),
+        ("grant", "role developer, user ada"),
+        ("grant", "role viewer, user ada"),
+    ]
+
+
+@pytest.mark.parametrize("who", [(), ("--user", "a", "--group", "b")])
+def test_a_grant_is_for_one(place: Place, who: tuple[str, ...]) -> None:
+    told = place.cli("namespace", "grant", "lab", "--role", "viewer", *who)
+    assert "one person or one group" in told.err
+
+
+def test_what_was_not_granted_here_cannot_be_taken_back(place: Place) -> None:
+    told = place.cli("namespace", "revoke", "lab", "--group", "team")
+    assert (told.code, "was not granted" in told.err) == (1, True)
+
+
+def test_all_roles_are_listed_with_who_gave_them(tmp_path: Path) -> None:
+    place = make_place(tmp_path, more='access: {anonymous: {"*": viewer}}\n')
+    place.cli("namespace", "grant", "lab/st*", "--role", "admin", "--group", "lab")
+    lines = place.cli("namespace", "grants").lines
+    assert [line.split()[:3] for line in lines[1:]] == [
+        ["*/*", "viewer", "anybody"],
+        ["lab/st*", "admin", "lab"],
+    ]

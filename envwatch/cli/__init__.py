@@ -29,6 +29,7 @@ COMMANDS = (
     ("source", "envwatch.cli.source", "Sources: their list, look at them now."),
     ("notify", "envwatch.cli.notify", "Forges and notifiers: their list, a test message."),
     ("namespace", "envwatch.cli.namespace", "Namespaces: who owns environments."),
+    ("audit", "envwatch.cli.audit", "Who did what."),
     ("token", "envwatch.cli.token", "Tokens: what git and other programs send to read and push."),
     ("import", "envwatch.cli.importing", "Bring environments here from Nebari or conda-store."),
     ("client", "envwatch.cli.client", "What people need so that their programs see everything."),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import click
 
 from envwatch.cli.context import Options
@@ -9,6 +11,7 @@ from envwatch.cli.control import ask, caller
 from envwatch.cli.output import json_option, print_json, print_table, say
 from envwatch.cli.reading import reading
 from envwatch.cli.settings import settings_of
+from envwatch.settings import AccessSettings, Role
 from envwatch.views import environments
 
 
@@ -29,6 +32,74 @@ def create(options: Options, name: str, as_json: bool) -> None:
         return
     click.echo(answer["clone"])
     say(f"the namespace {name} is there; a token for it: `envwatch token create`")
+
+
+@command.command()
+@click.argument("pattern")
+@click.option(
+    "--role",
+    type=click.Choice([r.value for r in Role]),
+    required=True,
+    help="viewer, developer or admin.",
+)
+@click.option("--user", default="", help="A person, as their login names them.")
+@click.option("--group", default="", help="A group, as logins name it.")
+@json_option
+@click.pass_obj
+def grant(options: Options, pattern: str, role: str, user: str, group: str, as_json: bool) -> None:
+    """Give a person or a group a role in PATTERN: `lab`, `team-*`, `lab/stats`."""
+    answer = ask(
+        settings_of(options), "grant", pattern=pattern, role=role, user=user, group=group,
+        by=caller(),
+    )  # fmt: skip
+    if as_json:
+        print_json(answer)
+        return
+    say(f"{user or group} is {role} of {answer['pattern']}")
+
+
+@command.command()
+@click.argument("pattern")
+@click.option("--user", default="", help="A person, as their login names them.")
+@click.option("--group", default="", help="A group, as logins name it.")
+@json_option
+@click.pass_obj
+def revoke(options: Options, pattern: str, user: str, group: str, as_json: bool) -> None:
+    """Take back a role that was granted here. What the config grants stays."""
+    answer = ask(
+        settings_of(options), "ungrant", pattern=pattern, user=user, group=group, by=caller()
+    )
+    if as_json:
+        print_json(answer)
+        return
+    say(f"{user or group} has no role of {answer['pattern']} by a grant any more")
+
+
+@command.command()
+@json_option
+@click.pass_obj
+def grants(options: Options, as_json: bool) -> None:
+    """List all roles: those that the config grants, and those that were granted here."""
+    settings = settings_of(options)
+    with reading(options) as (catalog, _):
+        here = catalog.bindings.all()
+    rows = list(_configured(settings.access))
+    rows += [(b.pattern, b.role.value, b.user, b.group, b.granted_by) for b in here]
+    names = ("pattern", "role", "user", "group", "by")
+    if as_json:
+        print_json([dict(zip(names, row, strict=True)) for row in rows])
+        return
+    print_table(names, rows)
+
+
+def _configured(rules: AccessSettings) -> Iterator[tuple[str, ...]]:
+    for given, who in ((rules.anonymous, "anybody"), (rules.signed_in, "everybody signed in")):
+        yield from ((g.pattern, g.role.value, who, "", "the config") for g in given)
+    for b in rules.bindings:
+        for user in b.users:
+            yield b.grant.pattern, b.grant.role.value, user, "", "the config"
+        for group in b.groups:
+            yield b.grant.pattern, b.grant.role.value, "", group, "the config"
 
 
 @command.command("list")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError, validate_call
 
+from envwatch.access import HOST
 from envwatch.catalog.records import BuildRecord, EnvironmentRecord
 from envwatch.daemon.edit_commands import EditCommands
 from envwatch.daemon.parts import Parts
@@ -19,6 +21,12 @@ from envwatch.worker.preview import Preview, preview
 
 Answer = dict[str, Any]
 
+# what changes something; an edit is a commit besides
+AUDITED = frozenset(
+    ("rebuild", "update", "cancel", "activate", "hold", "release", "pin", "confirm_empty", "grant",
+     "ungrant", "create_namespace", "create_token", "revoke_token")
+)  # fmt: skip
+PLACES = ("environment", "pattern", "namespace", "namespaces")
 PREVIEWS = TypeAdapter(tuple[Preview, ...])
 
 
@@ -36,10 +44,24 @@ class Commands(EditCommands):
         if method is None:
             raise NotFound(f"the daemon knows no `{verb}`", hint="is it an older envwatch?")
         try:
-            return validate_call(method)(**arguments)
+            answer = validate_call(method)(**arguments)
         except ValidationError as e:
             problem = e.errors(include_url=False, include_input=False)[0]
             raise Conflict(f"{verb}: {problem['loc']}: {problem['msg']}") from e
+        if verb in AUDITED:
+            self._note(verb, arguments)
+        return answer
+
+    def _note(self, verb: str, arguments: Mapping[str, Any]) -> None:
+        """Who did what on the host, in the words of the verb."""
+        place = next((str(arguments[k]) for k in PLACES if arguments.get(k)), "")
+        namespace, _, name = place.partition("/")
+        rest = {k: v for k, v in arguments.items() if k not in (*PLACES, "by", "wanted") and v}
+        detail = ", ".join(f"{k} {v}" for k, v in rest.items())
+        who = replace(HOST, name=str(arguments.get("by") or HOST.name))
+        self._parts.catalog.audits.note(
+            who, verb.replace("_", " "), EnvKey(namespace, name), detail
+        )
 
     def rebuild(self, environment: str, by: str, generation: int | None = None) -> Answer:
         operations = self._parts.operations

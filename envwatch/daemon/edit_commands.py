@@ -8,12 +8,12 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from envwatch.access import read_patterns
+from envwatch.access import read_pattern, read_patterns
 from envwatch.daemon.parts import Parts, make_namespace
 from envwatch.edit import Edit, Edited
-from envwatch.errors import Conflict
+from envwatch.errors import Conflict, NotFound
 from envwatch.model import EnvKey
-from envwatch.settings import Role
+from envwatch.settings import Grant, Role
 from envwatch.spec import valid_name
 
 Answer = dict[str, Any]
@@ -40,6 +40,24 @@ class EditCommands:
         make_namespace(self._parts, name, by=by)
         address = self._parts.settings().web.address
         return {"namespace": name, "clone": f"{address}/git/{name}.git"}
+
+    def grant(self, pattern: str, role: str, by: str, user: str = "", group: str = "") -> Answer:
+        """Give a person or a group a role, in place of another one that they had there."""
+        if bool(user) == bool(group):
+            raise Conflict("a grant is for one person or one group", hint="name one of the two")
+        made = Grant(read_pattern(pattern), Role(role))
+        self._parts.catalog.bindings.grant(made, user=user, group=group, by=by)
+        return {"pattern": made.pattern, "role": role, "user": user, "group": group}
+
+    def ungrant(self, pattern: str, by: str, user: str = "", group: str = "") -> Answer:  # noqa: ARG002  # for the audit trail
+        """Take back what was granted here; what the config grants stays."""
+        whole = read_pattern(pattern)
+        if not self._parts.catalog.bindings.revoke(whole, user=user, group=group):
+            raise NotFound(
+                f"`{whole}` was not granted to `{user or group}` here",
+                hint="see `envwatch namespace grants`",
+            )
+        return {"pattern": whole, "user": user, "group": group, "revoked": True}
 
     def create_token(
         self,
