@@ -342,7 +342,7 @@ class Lock:
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """One installed package, as pages list it."""
+    """One installed package, as pages list it; `depends` are names, as far as a lock says them."""
 
     name: str
     version: str
@@ -354,6 +354,7 @@ class Package:
     url: str = ""
     sha256: str = ""
     requested: bool = False
+    depends: tuple[str, ...] = ()
 
 
 # ---------------------------------------------------------------- builds

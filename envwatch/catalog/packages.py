@@ -20,7 +20,7 @@ def packages_of(c: Connection, lock_digest: str) -> tuple[Package, ...]:
     return tuple(
         Package(
             r.name, r.version, r.build, r.manager, r.channel, r.size, r.license, r.url,
-            r.sha256, r.requested,
+            r.sha256, r.requested, tuple(r.depends.split()),
         )
         for r in c.execute(query)
     )  # fmt: skip
@@ -45,6 +45,7 @@ def keep_packages(c: Connection, lock_digest: str, packages: Sequence[Package]) 
                 "url": p.url,
                 "sha256": p.sha256,
                 "requested": p.requested,
+                "depends": " ".join(p.depends),
             }
             for p in packages
         ],

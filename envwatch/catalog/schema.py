@@ -320,6 +320,7 @@ package = Table(
     Column("url", Text, nullable=False),
     Column("sha256", String(64), nullable=False),
     Column("requested", Boolean, nullable=False),
+    Column("depends", Text, nullable=False, default="", server_default=""),
     Index("ix_package_name", "name"),
 )
 

@@ -96,10 +96,18 @@ def packages(lock: Lock, platform: str) -> tuple[Package, ...]:
             url=p.url,
             sha256=p.sha256,
             requested=p.requested,
+            depends=_depends(p),
         )
         for p in lock.on(platform)
     )
     return tuple(sorted(found, key=lambda p: (p.name, p.manager)))
+
+
+def _depends(package: LockedPackage) -> tuple[str, ...]:
+    """The names of what it needs; what is of the machine (`__glibc`) is no package."""
+    name = _pip_name if package.manager is Manager.PIP else package_name
+    found = (name(text).lower() for text in package.depends)
+    return tuple(sorted({n for n in found if not n.startswith("__")}))
 
 
 def as_json(listed: Sequence[Package]) -> str:

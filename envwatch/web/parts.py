@@ -9,6 +9,7 @@ from typing import Any
 from flask import request, url_for
 
 from envwatch.artifacts import ARCHIVES, file_name, recipes
+from envwatch.because import because
 from envwatch.catalog.records import ArtifactRecord, GenerationRecord
 from envwatch.model import ArchiveState, ArtifactKind, EnvKey, Manager, Package, Wishes
 from envwatch.views import environments, notifiers
@@ -71,6 +72,7 @@ def of_environment(it: EnvironmentPage) -> dict[str, Any]:
         "found": found,
         "charts": charts(it.points),
         "fault_line": _fault_line(it),
+        "ways": because(it.packages),
         "asked": _asked(it),
         "downloads": downloads(it.generation, it.artifacts),
         "recipes": _recipes(it.generation, it.artifacts, it.packages),

@@ -9,6 +9,8 @@ down_revision = "0008"
 
 def upgrade() -> None:
     _tokens()
+    # the names of what a package needs, with spaces between them
+    op.add_column("package", sa.Column("depends", sa.Text(), nullable=False, server_default=""))
     op.create_table(
         "person",
         sa.Column("name", sa.String(length=255), nullable=False),
