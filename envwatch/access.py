@@ -68,6 +68,8 @@ class Visitor:
         return tuple(g for g in grants if any(_contains(mine, g) for mine in self.grants))
 
 
+# names that stand in the audit trail for who is no person
+NOBODY = ("host", "anybody")
 HOST = Visitor("host", (Grant(EVERYWHERE, Role.ADMIN),))
 
 
@@ -100,6 +102,16 @@ def limited(owner: Visitor, scope: Iterable[Grant], token: str) -> Visitor:
     wanted = tuple(scope)
     found = (_common(mine, other) for mine in owner.grants for other in wanted)
     return Visitor(owner.name, tuple(dict.fromkeys(g for g in found if g)), token)
+
+
+def person_name(text: str) -> str:
+    """The name of somebody as a login gives it, empty where it is none.
+
+    A list is none: a proxy that adds a header to one that was sent makes a list of two names.
+    """
+    name = text.strip()
+    odd = not name.isprintable() or "," in name or name.casefold() in NOBODY
+    return "" if odd or not 0 < len(name) <= 255 else name
 
 
 def own_namespace(name: str, taken: Iterable[str] = ()) -> str:

@@ -20,6 +20,8 @@ EnvwatchError                 message, hint; `retry` says what a loop does with 
 ├── NotifyError               a forge or a notifier could not be told             retry
 │   ├── NotifyStalled         … and will not be before a person changes something
 │   └── NotifyRefused         it took offence at this one message
+├── SigninError               who signs people in could not be asked              retry
+│   └── SigninRefused         … or what came back is not to be believed
 ├── StorageError              an artifact could not be put or read                retry
 ├── CatalogError              the catalog cannot be opened
 ├── BackupError               a backup cannot be made, or is damaged
@@ -150,6 +152,14 @@ class NotifyStalled(NotifyError):
 
 class NotifyRefused(NotifyError):
     pass
+
+
+class SigninError(EnvwatchError):
+    retry = True
+
+
+class SigninRefused(SigninError):
+    retry = False
 
 
 class StorageError(EnvwatchError):

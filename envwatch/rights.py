@@ -2,13 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 from envwatch import access
 from envwatch.access import HOST, Identity, Visitor
 from envwatch.catalog import Catalog
-from envwatch.settings import Settings
+from envwatch.catalog.tokens import NewToken
+from envwatch.errors import Conflict, Forbidden
+from envwatch.model import EnvKey
+from envwatch.settings import Grant, Role, Settings
+from envwatch.spec import valid_name
+
+LONGEST_DAYS = 366
+MOST_TOKENS = 100  # valid ones of one person
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why somebody has a role, in words."""
+
+    grant: Grant
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class TokenWish:
+    """A token that somebody asks for; `namespaces` are patterns."""
+
+    name: str
+    namespaces: tuple[str, ...]
+    role: Role
+    days: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,3 +72,71 @@ class Rights:
             owner = self.of(identity)
         self.catalog.tokens.used(token)
         return access.limited(owner, token.grants, token.name)
+
+    def reasons(self, identity: Identity) -> tuple[Reason, ...]:
+        """Where what somebody may do comes from."""
+        return tuple(dict.fromkeys(self._reasons(identity)))
+
+    def _reasons(self, identity: Identity) -> Iterator[Reason]:
+        rules = self.settings().access
+        yield from (Reason(g, "everybody has it") for g in rules.anonymous)
+        yield from (Reason(g, "everybody who is signed in has it") for g in rules.signed_in)
+        yield from (Reason(g, "your login says so") for g in identity.grants)
+        taken = (n.name for n in self.settings().namespaces)
+        if rules.own_namespace and access.own_namespace(identity.name, taken):
+            yield Reason(Grant(f"{identity.name}/*", Role.ADMIN), "the namespace of your name")
+        groups = {g.removeprefix("/"): g for g in identity.groups}
+        for binding in rules.bindings:
+            if identity.name in binding.users:
+                yield Reason(binding.grant, "the config names you")
+            for group in groups.keys() & {g.removeprefix("/") for g in binding.groups}:
+                yield Reason(binding.grant, f"the config names your group `{groups[group]}`")
+        for record in self.catalog.bindings.all():
+            whose = f" to your group `{record.group}`" if record.group else ""
+            mine = record.group.removeprefix("/") in groups if record.group else False
+            if mine or record.user == identity.name:
+                yield Reason(record.binding.grant, f"granted{whose} by `{record.granted_by}`")
+
+    def make_token(self, who: Visitor, wish: TokenWish) -> NewToken:
+        """A token of somebody's own. Raises Forbidden where it would do more than they may."""
+        if who.token or not who.signed_in:
+            raise Forbidden("only somebody who is signed in makes tokens", hint="sign in")
+        _check(wish)
+        grants = tuple(Grant(p, wish.role) for p in wish.namespaces)
+        more = set(grants) - set(who.within(grants))
+        if more:
+            place = min(g.pattern for g in more)
+            hint = "a token may do no more than the person whose it is"
+            raise Forbidden(f"you are no {wish.role} of `{place}`", hint=hint)
+        now = datetime.now(UTC)
+        mine = [t for t in self.catalog.tokens.all() if t.owner == who.name and t.is_valid(now)]
+        if len(mine) >= MOST_TOKENS:
+            raise Conflict("you have a hundred tokens", hint="revoke those that nobody uses")
+        made = self.catalog.tokens.create(
+            wish.name,
+            wish.namespaces,
+            role=wish.role,
+            owner=who.name,
+            by=who.name,
+            expires_at=now + timedelta(days=wish.days),
+        )
+        self.note(who, "token create", made.token.name)
+        return made
+
+    def revoke_token(self, who: Visitor, name: str) -> None:
+        """Refuse a token of somebody's own from now on. Raises NotFound, Forbidden."""
+        if who.token or not who.signed_in:
+            raise Forbidden("only somebody who is signed in revokes their tokens", hint="sign in")
+        self.catalog.tokens.revoke(name, owner=who.name)
+        self.note(who, "token revoke", name)
+
+    def note(self, who: Visitor, action: str, detail: str = "", key: EnvKey | None = None) -> None:
+        self.catalog.audits.note(who, action, key, detail)
+
+
+def _check(wish: TokenWish) -> None:
+    if not valid_name(wish.name):
+        hint = "letters, digits, `.`, `_` and `-`; at most 64, the first a letter or digit"
+        raise Conflict(f"{wish.name[:80]!a} cannot be the name of a token", hint=hint)
+    if not 1 <= wish.days <= LONGEST_DAYS:
+        raise Conflict(f"a token holds for 1 to {LONGEST_DAYS} days")

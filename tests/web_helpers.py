@@ -45,6 +45,7 @@ from envwatch.model import (
 )
 from envwatch.receive import Receiver
 from envwatch.settings import Settings, SourceKind, SourceSettings, WebSettings
+from envwatch.signin import Provider
 from envwatch.storage.filesystem import FilesystemStorage, open_storage
 from envwatch.telling import Letter, Notice, NoticeKind, Status, StatusState
 from envwatch.web import Context, Health, create_app
@@ -122,10 +123,17 @@ class Stand:
 
 
 @contextmanager
-def stand(root: Path, url: str = "https://env.example.org") -> Iterator[Stand]:
+def stand(
+    root: Path,
+    url: str = "https://env.example.org",
+    *,
+    providers: tuple[Provider, ...] = (),
+    **more: Any,
+) -> Iterator[Stand]:
+    """`more` are settings."""
     catalog = open_catalog(root / "catalog.sqlite", durable=False)
     made: Stand
-    settings = Settings(root, web=WebSettings(url=url))
+    settings = Settings(root, web=WebSettings(url=url), **more)
     context = Context(
         catalog=catalog,
         current=lambda: settings,
@@ -138,6 +146,7 @@ def stand(root: Path, url: str = "https://env.example.org") -> Iterator[Stand]:
         hooks=Receiver(
             catalog, lambda: made.settings, lambda source, **_: made.woken.append(source)
         ),
+        providers=providers,
     )
     app = create_app(context)
     app.test_client_class = Client

@@ -9,7 +9,7 @@ import zlib
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import and_, insert, select, update
 
 from envwatch.catalog import rows, schema
 from envwatch.catalog.database import Database
@@ -48,15 +48,14 @@ class Tokens:
         by: str = "",
         expires_at: datetime | None = None,
     ) -> NewToken:
-        """Raises Conflict where a token of this name is valid."""
+        """Raises Conflict where a token of this name, and of this owner, is valid."""
         now, secret = datetime.now(UTC), _new_secret()
         with self._database.write(news=False) as c:
-            of_name = c.execute(select(schema.token).where(TOKEN.name == name))
+            same = (TOKEN.name == name, TOKEN.owner == owner)
+            of_name = c.execute(select(schema.token).where(*same))
             if any(rows.token(row).is_valid(now) for row in of_name):
-                raise Conflict(
-                    f"there is a token `{name}` already",
-                    hint=f"revoke it first: `envwatch token revoke {name}`",
-                )
+                hint = "revoke it first" if owner else f"`envwatch token revoke {name}` ends it"
+                raise Conflict(f"there is a token `{name}` already", hint=hint)
             added = insert(schema.token).values(
                 name=name,
                 digest=_digest(secret),
@@ -76,9 +75,14 @@ class Tokens:
             found = c.execute(select(schema.token).order_by(TOKEN.id.desc()))
             return tuple(rows.token(row) for row in found)
 
-    def revoke(self, name: str) -> None:
-        """Refuse all tokens of this name from now on. Done again, it changes nothing."""
+    def revoke(self, name: str, *, owner: str | None = None) -> None:
+        """Refuse all tokens of this name from now on. Done again, it changes nothing.
+
+        With an owner only theirs; without one whoever's they are.
+        """
         of_name = TOKEN.name == name
+        if owner is not None:
+            of_name = and_(of_name, TOKEN.owner == owner)
         with self._database.write(news=False) as c:
             if c.execute(select(TOKEN.id).where(of_name)).first() is None:
                 raise NotFound(f"there is no token `{name}`", hint="see `envwatch token list`")

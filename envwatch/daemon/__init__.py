@@ -22,6 +22,7 @@ from envwatch.daemon.schedule import Schedule
 from envwatch.errors import ConfigError, EnvwatchError, SourceError
 from envwatch.model import ENDED, BuildState, EnvKey
 from envwatch.settings import Settings
+from envwatch.signin import open_providers
 from envwatch.store import Store
 from envwatch.watch import Watcher
 from envwatch.web import create_app
@@ -154,6 +155,7 @@ class Daemon:
             hooks=hooked.receiver(parts, self._expected),
             next_look=self._next_look,
             git=parts.pushes,
+            providers=open_providers(parts.settings().login, parts.settings().network),
         )
         limit = body_limit(parts.catalog, parts.settings)
         page = serve(create_app(context), parts.settings().web, limit)

@@ -16,13 +16,17 @@ from envwatch.web.context import NAME, Asset, Context, Health, Site, site
 from envwatch.web.downloads import downloads
 from envwatch.web.faults import add_faults
 from envwatch.web.feeds import feeds
+from envwatch.web.forms import add_forms
 from envwatch.web.git import git
 from envwatch.web.headers import add_headers, drop_many_ranges, name_no_host
 from envwatch.web.health import health
 from envwatch.web.hooks import hooks
 from envwatch.web.logs import logs
 from envwatch.web.pages import pages
+from envwatch.web.people import people
 from envwatch.web.server import Server, serve, serve_unix
+from envwatch.web.signin import signin
+from envwatch.web.visitor import whoever
 
 __all__ = ["Context", "Health", "Server", "create_app", "serve", "serve_unix"]
 
@@ -57,10 +61,13 @@ def create_app(context: Context) -> Flask:
         app.add_template_filter(function)
     app.jinja_env.globals["version"] = version("envwatch")
     app.jinja_env.globals["asset"] = _address
-    for blueprint in (assets, health, hooks, feeds, logs, downloads, git, pages):
+    app.jinja_env.globals["who"] = whoever
+    app.jinja_env.globals["may_sign_in"] = _may_sign_in
+    for blueprint in (assets, health, hooks, feeds, logs, downloads, git, signin, people, pages):
         app.register_blueprint(blueprint)
     add_faults(app)
     app.before_request(drop_many_ranges)
+    add_forms(app)
     app.after_request(add_headers)
     app.after_request(name_no_host)
     return app
@@ -77,6 +84,11 @@ def _read() -> tuple[Asset, ...]:
 def _address(name: str) -> str:
     """With the tag of its content: browsers may keep it for ever."""
     return url_for("assets.asset", name=name, v=site().asset(name).tag)
+
+
+def _may_sign_in() -> bool:
+    """Is there a page that would be of use to somebody who is not signed in?"""
+    return site().context.settings.login.possible or not site().rights.anonymous().grants
 
 
 @assets.get("/<any('style.css', 'script.js', 'favicon.svg'):name>")

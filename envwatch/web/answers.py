@@ -13,6 +13,7 @@ from pydantic import TypeAdapter
 from envwatch.views import environments as lists
 from envwatch.web.cache import Answer
 from envwatch.web.context import site
+from envwatch.web.visitor import whoever
 
 HTML = "text/html; charset=utf-8"
 JSON = "application/json"
@@ -44,7 +45,7 @@ def show(
         return page(template, it=value, twin=_twin(), **extra(value))
 
     health = site().context.health()
-    key = (request.script_root, request.full_path, health, depends)
+    key = (request.script_root, request.full_path, whoever(), health, depends)
     return remembered(key, make)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,7 +16,9 @@ from envwatch.model import EnvKey
 from envwatch.receive import Receiver
 from envwatch.rights import Rights
 from envwatch.settings import Settings
+from envwatch.signin.attempt import Provider
 from envwatch.storage import Storage
+from envwatch.web.attempts import Attempts
 from envwatch.web.cache import Cache
 from envwatch.web.tokens import Failures
 
@@ -46,7 +49,7 @@ class Context:
     """`current` are the settings in force, `log_path` is where the log of a build lies.
 
     `ask_archive` has an archive made; `hooks` takes what forges send; `next_look` is when a source
-    is looked at, at the latest.
+    is looked at, at the latest; `providers` sign people in.
     """
 
     catalog: Catalog
@@ -59,6 +62,7 @@ class Context:
     hooks: Receiver
     next_look: Callable[[str], datetime | None]
     git: GitDoor | None = None
+    providers: tuple[Provider, ...] = ()
 
     @property
     def settings(self) -> Settings:
@@ -68,13 +72,18 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """What one app keeps: its context, its files, the answers it remembers, the wrong tokens."""
+    """What one app keeps: its context, its files, the answers it remembers, the wrong tokens.
+
+    `key` signs what lives for minutes, `attempts` are those of signing in.
+    """
 
     context: Context
     cache: Cache
     assets: tuple[Asset, ...]
     rights: Rights
     failures: Failures = field(default_factory=Failures)
+    attempts: Attempts = field(default_factory=Attempts)
+    key: bytes = field(default_factory=lambda: secrets.token_bytes(32))
 
     def asset(self, name: str) -> Asset:
         return next(a for a in self.assets if a.name == name)

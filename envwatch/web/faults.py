@@ -8,7 +8,8 @@ from http import HTTPStatus
 from flask import Flask, Response, jsonify, render_template, request
 from werkzeug.exceptions import HTTPException
 
-from envwatch.errors import Conflict, EnvwatchError, Forbidden, NotFound, StorageError
+from envwatch.errors import Conflict, EnvwatchError, Forbidden, NotFound, StorageError, Unknown
+from envwatch.web import forms
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +28,8 @@ def add_faults(app: Flask) -> None:
 
 
 def _ours(error: EnvwatchError) -> Response:
+    if isinstance(error, Unknown) and forms.can_keep():
+        return forms.kept(error)  # nothing that somebody typed is lost
     status = next((s for kind, s in _STATUS if isinstance(error, kind)), None)
     if status is None:
         return _unexpected(error)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from flask import Response, request
+from flask import Response, g, request
 from secure import Secure
 from secure.headers import (
     ContentSecurityPolicy,
@@ -49,9 +49,9 @@ def add_headers(response: Response) -> Response:
 
 def name_no_host(response: Response) -> Response:
     """Redirects stay here: what we take for our host may be wrong behind a proxy, and two
-    slashes at the start would name another one.
+    slashes at the start would name another one. Only who goes to sign in leaves.
     """
-    if response.location:
+    if response.location and response.location != g.get("leaves_for"):
         parts = urlsplit(response.location)
         path = "/" + parts.path.lstrip("/")
         response.location = f"{path}?{parts.query}" if parts.query else path

@@ -67,7 +67,8 @@ class Failures:
     proxy that is not named, everybody comes from one address.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = _FAILURES) -> None:
+        self._most = most
         self._lock = threading.Lock()
         self._times: dict[str, deque[float]] = {}
 
@@ -76,7 +77,7 @@ class Failures:
         with self._lock:
             if len(self._times) > _ADDRESSES:
                 self._times.clear()
-            times = self._times.setdefault(address, deque(maxlen=_FAILURES))
-            full = len(times) == _FAILURES and now - times[0] < _WINDOW
+            times = self._times.setdefault(address, deque(maxlen=self._most))
+            full = len(times) == self._most and now - times[0] < _WINDOW
             times.append(now)
         return full

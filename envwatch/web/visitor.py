@@ -6,14 +6,15 @@ from ipaddress import ip_address, ip_network
 
 from flask import g, request
 
-from envwatch.access import Identity, Visitor
-from envwatch.errors import Forbidden, NotFound, Unknown
+from envwatch.access import Identity, Visitor, person_name
+from envwatch.errors import EnvwatchError, Forbidden, NotFound, Unknown
 from envwatch.model import EnvKey
 from envwatch.settings import ProxyLogin, Role
+from envwatch.web import cookies
 from envwatch.web.context import site
 from envwatch.web.tokens import secret_of, unknown
 
-COOKIE = "envwatch_session"
+COOKIE = cookies.SESSION
 
 
 def visitor() -> Visitor:
@@ -22,6 +23,14 @@ def visitor() -> Visitor:
         g.visitor = _found()
     found: Visitor = g.visitor
     return found
+
+
+def whoever() -> Visitor:
+    """The same for what is shown to everybody: who sends a wrong token is nobody."""
+    try:
+        return visitor()
+    except EnvwatchError:
+        return site().rights.anonymous()
 
 
 def need(role: Role, key: EnvKey) -> Visitor:
@@ -68,7 +77,7 @@ def _found() -> Visitor:
         if found is None:
             raise unknown(site().failures, request, given=True)
         return found
-    cookie = request.cookies.get(COOKIE, "")
+    cookie = cookies.read(COOKIE)
     of_session = rights.of_session(cookie) if cookie else None
     if of_session is not None:
         return of_session
@@ -81,11 +90,21 @@ def _found() -> Visitor:
 
 def of_proxy(said: ProxyLogin) -> Identity | None:
     """Whom a proxy has signed in: believed only where the proxy itself is asking."""
-    name = request.headers.get(said.user_header, "").strip()
+    name = person_name(_header(said.user_header))
     if not name or not _is_trusted(said.trusted):
         return None
-    groups = request.headers.get(said.groups_header, "") if said.groups_header else ""
-    return Identity(name[:255], tuple(p.strip() for p in groups.split(",") if p.strip()))
+    groups = _header(said.groups_header) if said.groups_header else ""
+    found = (part.strip() for part in groups.split(","))
+    return Identity(name, tuple(g for g in found if g and g.isprintable() and len(g) <= 255))
+
+
+def _header(name: str) -> str:
+    """WSGI reads headers as Latin-1, proxies write UTF-8."""
+    found = request.headers.get(name, "")
+    try:
+        return found.encode("latin-1").decode()
+    except UnicodeError:
+        return found
 
 
 def _is_trusted(trusted: tuple[str, ...]) -> bool:
