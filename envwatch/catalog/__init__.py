@@ -20,6 +20,7 @@ from envwatch.catalog.generations import Generations
 from envwatch.catalog.notices import Notices
 from envwatch.catalog.people import People
 from envwatch.catalog.recipients import Recipients
+from envwatch.catalog.replies import Replies
 from envwatch.catalog.sources import Sources
 from envwatch.catalog.statuses import Statuses
 from envwatch.catalog.tokens import Tokens
@@ -44,6 +45,7 @@ class Catalog:
     people: People
     bindings: Bindings
     audits: Audits
+    replies: Replies
     writebacks: WriteBacks
 
     def last_run(self, chore: str) -> datetime | None:
@@ -100,5 +102,6 @@ def _catalog(database: Database) -> Catalog:
         people=People(database),
         bindings=Bindings(database),
         audits=Audits(database),
+        replies=Replies(database),
         writebacks=WriteBacks(database),
     )

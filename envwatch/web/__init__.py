@@ -11,6 +11,7 @@ from jinja2 import StrictUndefined
 
 from envwatch.rights import Rights
 from envwatch.web import text
+from envwatch.web.api import create_api
 from envwatch.web.cache import Cache
 from envwatch.web.context import NAME, Asset, Context, Health, Site, site
 from envwatch.web.downloads import downloads
@@ -57,7 +58,7 @@ def create_app(context: Context) -> Flask:
         app.add_template_filter(function)
     app.jinja_env.globals["version"] = version("envwatch")
     app.jinja_env.globals["asset"] = _address
-    for blueprint in (assets, health, hooks, feeds, logs, downloads, git, pages):
+    for blueprint in (assets, health, hooks, feeds, logs, downloads, git, create_api(), pages):
         app.register_blueprint(blueprint)
     add_faults(app)
     app.before_request(drop_many_ranges)

@@ -16,7 +16,9 @@ from envwatch.receive import Receiver
 from envwatch.rights import Rights
 from envwatch.settings import Settings
 from envwatch.storage import Storage
+from envwatch.web.actions import Actions
 from envwatch.web.cache import Cache
+from envwatch.web.costly import Costly
 from envwatch.web.tokens import Failures
 
 NAME = "envwatch"
@@ -46,6 +48,7 @@ class Context:
     """`log_path` is where the log of a build lies, `ask_archive` has an archive made.
 
     `hooks` takes what forges send; `next_look` is when a source is looked at, at the latest.
+    `actions` does what the API may ask for; without it the API only reads.
     """
 
     catalog: Catalog
@@ -58,6 +61,7 @@ class Context:
     hooks: Receiver
     next_look: Callable[[str], datetime | None]
     git: GitDoor | None = None
+    actions: Actions | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,7 @@ class Site:
     assets: tuple[Asset, ...]
     rights: Rights
     failures: Failures = field(default_factory=Failures)
+    costly: Costly = field(default_factory=Costly)
 
     def asset(self, name: str) -> Asset:
         return next(a for a in self.assets if a.name == name)
