@@ -21,6 +21,7 @@ from envwatch.catalog.namespaces import Namespaces
 from envwatch.catalog.notices import Notices
 from envwatch.catalog.people import People
 from envwatch.catalog.recipients import Recipients
+from envwatch.catalog.replies import Replies
 from envwatch.catalog.sources import Sources
 from envwatch.catalog.statuses import Statuses
 from envwatch.catalog.tokens import Tokens
@@ -46,6 +47,7 @@ class Catalog:
     bindings: Bindings
     audits: Audits
     namespaces: Namespaces
+    replies: Replies
     writebacks: WriteBacks
 
     def last_run(self, chore: str) -> datetime | None:
@@ -103,5 +105,6 @@ def _catalog(database: Database) -> Catalog:
         bindings=Bindings(database),
         audits=Audits(database),
         namespaces=Namespaces(database),
+        replies=Replies(database),
         writebacks=WriteBacks(database),
     )

@@ -431,6 +431,19 @@ audit = Table(
     sqlite_autoincrement=True,
 )
 
+# What was answered to a request that may be sent again: `key` is the digest of who sent it and of
+# their own key for it, `request` that of what was asked. `status` is empty while it is done.
+reply = Table(
+    "reply",
+    metadata,
+    Column("key", String(64), primary_key=True),
+    Column("request", String(64), nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("status", Integer),
+    Column("body", Text, nullable=False, default=""),
+    Index("ix_reply_at", "at"),
+)
+
 chore = Table(
     "chore",
     metadata,

@@ -16,6 +16,7 @@ import sdnotify
 
 from envwatch.catalog import Catalog
 from envwatch.daemon import hooked
+from envwatch.daemon.actions import DaemonActions
 from envwatch.daemon.commands import Commands
 from envwatch.daemon.parts import Parts, assemble, reload
 from envwatch.daemon.schedule import Schedule
@@ -156,6 +157,7 @@ class Daemon:
             next_look=self._next_look,
             git=parts.pushes,
             providers=open_providers(parts.settings().login, parts.settings().network),
+            actions=DaemonActions(parts),
         )
         limit = body_limit(parts.catalog, parts.settings)
         page = serve(create_app(context), parts.settings().web, limit)

@@ -11,6 +11,7 @@ from jinja2 import StrictUndefined
 
 from envwatch.rights import Rights
 from envwatch.web import text
+from envwatch.web.api import create_api
 from envwatch.web.cache import Cache
 from envwatch.web.context import NAME, Asset, Context, Health, Site, site
 from envwatch.web.downloads import downloads
@@ -63,7 +64,8 @@ def create_app(context: Context) -> Flask:
     app.jinja_env.globals["asset"] = _address
     app.jinja_env.globals["who"] = whoever
     app.jinja_env.globals["may_sign_in"] = _may_sign_in
-    for blueprint in (assets, health, hooks, feeds, logs, downloads, git, signin, people, pages):
+    made = (assets, health, hooks, feeds, logs, downloads, git, create_api(), signin, people, pages)
+    for blueprint in made:
         app.register_blueprint(blueprint)
     add_faults(app)
     app.before_request(drop_many_ranges)

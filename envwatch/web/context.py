@@ -18,8 +18,10 @@ from envwatch.rights import Rights
 from envwatch.settings import Settings
 from envwatch.signin.attempt import Provider
 from envwatch.storage import Storage
+from envwatch.web.actions import Actions
 from envwatch.web.attempts import Attempts
 from envwatch.web.cache import Cache
+from envwatch.web.costly import Costly
 from envwatch.web.tokens import Failures
 
 NAME = "envwatch"
@@ -49,7 +51,8 @@ class Context:
     """`current` are the settings in force, `log_path` is where the log of a build lies.
 
     `ask_archive` has an archive made; `hooks` takes what forges send; `next_look` is when a source
-    is looked at, at the latest; `providers` sign people in.
+    is looked at, at the latest; `providers` sign people in. `actions` does what pages and the API
+    may ask for; without it they only read.
     """
 
     catalog: Catalog
@@ -63,6 +66,7 @@ class Context:
     next_look: Callable[[str], datetime | None]
     git: GitDoor | None = None
     providers: tuple[Provider, ...] = ()
+    actions: Actions | None = None
 
     @property
     def settings(self) -> Settings:
@@ -84,6 +88,7 @@ class Site:
     failures: Failures = field(default_factory=Failures)
     attempts: Attempts = field(default_factory=Attempts)
     key: bytes = field(default_factory=lambda: secrets.token_bytes(32))
+    costly: Costly = field(default_factory=Costly)
 
     def asset(self, name: str) -> Asset:
         return next(a for a in self.assets if a.name == name)

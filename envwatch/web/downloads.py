@@ -26,7 +26,7 @@ def of_current(namespace: str, name: str, file: str) -> Response:
     number = generations.environment(key).current
     if number is None:
         raise NotFound(f"{key}: nothing is published yet")
-    return _send(generations.get(key, number), _kind(file), cache="no-cache")
+    return send(generations.get(key, number), _kind(file), cache="no-cache")
 
 
 @downloads.get("/<namespace>/<name>/<int:generation>/<file>")
@@ -34,7 +34,7 @@ def of_generation(namespace: str, name: str, generation: int, file: str) -> Resp
     found = site().context.catalog.generations.get(EnvKey(namespace, name), generation)
     kind = _kind(file)
     # the sums are written anew when an archive joins the files
-    return _send(found, kind, cache="no-cache" if kind is ArtifactKind.SUMS else FOR_EVER)
+    return send(found, kind, cache="no-cache" if kind is ArtifactKind.SUMS else FOR_EVER)
 
 
 def _kind(file: str) -> ArtifactKind:
@@ -43,7 +43,7 @@ def _kind(file: str) -> ArtifactKind:
     return ArtifactKind(file)
 
 
-def _send(generation: GenerationRecord, kind: ArtifactKind, *, cache: str) -> Response:
+def send(generation: GenerationRecord, kind: ArtifactKind, *, cache: str) -> Response:
     artifacts = site().context.catalog.generations.artifacts(generation.id)
     record = next((a for a in artifacts if a.kind is kind), None)
     if record is not None:

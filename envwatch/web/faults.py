@@ -10,6 +10,7 @@ from werkzeug.exceptions import HTTPException
 
 from envwatch.errors import Conflict, EnvwatchError, Forbidden, NotFound, StorageError, Unknown
 from envwatch.web import forms
+from envwatch.web.api import http_problem, is_api
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +38,8 @@ def _ours(error: EnvwatchError) -> Response:
 
 
 def _http(error: HTTPException) -> Response:
+    if is_api(request.path):
+        return http_problem(error, request.path)
     status = HTTPStatus(error.code or 500)
     response = _answer(status, f"`{request.path}`: {status.phrase.lower()}", "")
     kept = ("Allow", "Content-Range", "Retry-After")

@@ -26,8 +26,8 @@ from envwatch.web.visitor import whoever
 FIELD = "form_token"
 HEADER = "X-Form-Token"
 SAFE = ("GET", "HEAD", "OPTIONS")
-# these take no cookie: who may is told by a signature, or a token
-WITHOUT = ("hooks", "git")
+# who may is told by a signature or a token, and the API looks itself where a request comes from
+WITHOUT = ("hooks", "git", "api")
 TYPES = ("application/x-www-form-urlencoded", "multipart/form-data")
 HERE = ("same-origin", "none")
 

@@ -1,0 +1,113 @@
+"""The actions of the API, done with the parts of the daemon."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from envwatch.catalog.records import BuildRecord, EnvironmentRecord
+from envwatch.daemon.parts import Parts
+from envwatch.edit import Edit, Edited, FileText
+from envwatch.errors import Conflict, NotFound, SpecError
+from envwatch.model import EnvKey, Failure, FileState, Message, Package, Plan, Snapshot, SourceFile
+from envwatch.plan import make_plan
+from envwatch.reconcile import rules_for
+from envwatch.settings import SourceKind, SourceSettings
+from envwatch.web.actions import Planned
+from envwatch.worker import chores
+from envwatch.worker.preview import preview
+
+FILE = "environment.yml"
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonActions:
+    """As `Actions` of the web."""
+
+    parts: Parts
+
+    def rebuild(self, key: EnvKey, *, by: str, generation: int | None = None) -> BuildRecord:
+        return self.parts.operations.rebuild(key, by=by, generation=generation)
+
+    def cancel(self, build_id: int, *, by: str) -> BuildRecord:
+        return self.parts.operations.cancel(build_id, by=by)
+
+    def activate(self, key: EnvKey, number: int, *, by: str) -> EnvironmentRecord:
+        env = self.parts.operations.activate(key, number, by=by)
+        # that a candidate was taken must outlive the catalog
+        self.parts.publisher.keep(self.parts.catalog.generations.get(key, number))
+        return env
+
+    def hold(self, key: EnvKey, number: int | None, *, by: str) -> EnvironmentRecord:
+        return self.parts.operations.hold(key, number, by=by)
+
+    def release(self, key: EnvKey, *, by: str) -> EnvironmentRecord:
+        return self.parts.operations.release(key, by=by)
+
+    def pin(self, key: EnvKey, number: int, *, pinned: bool) -> None:
+        self.parts.operations.pin(key, number, pinned=pinned)
+        # a pin is a promise: it must outlive the catalog
+        self.parts.publisher.keep(self.parts.catalog.generations.get(key, number))
+
+    def drop(self, key: EnvKey, number: int) -> None:
+        verdicts = chores.prune(self.parts.worker, dry_run=True)
+        found = next((v for v in verdicts if (v.key, v.number) == (key, number)), None)
+        if found is None:
+            raise Conflict(f"{key}: the files of #{number} are gone already")
+        if not found.goes:
+            raise Conflict(
+                f"{key}: #{number} is kept: {found.reason}",
+                hint="what retention lets go is deleted by itself",
+            )
+        chores.prune(self.parts.worker)
+
+    def sync(self, source: str) -> None:
+        self.parts.operations.sync(source)
+
+    def file(self, key: EnvKey) -> FileText:
+        return self.parts.editor.read(key)
+
+    def edit(self, wanted: Edit) -> Edited:
+        made = self.parts.editor.edit(wanted)
+        if made.changed and made.live:
+            self.parts.look(made.source)
+        return made
+
+    def plan(self, namespace: str, text: str) -> Planned:
+        plan = self._plan(namespace, text)
+        refused = [f for f in plan.files if f.state is FileState.REFUSED]
+        said = tuple(m for f in plan.files for m in f.messages)
+        if refused or not plan.build:
+            return Planned("refused", messages=said or _no_environment())
+        found = preview(self.parts.worker, plan).proposals[0]
+        messages = tuple(dict.fromkeys((*said, *found.messages)))
+        return Planned(
+            found.move.value, found.key, found.against, found.diff, found.failure, messages
+        )
+
+    def solve(self, namespace: str, text: str) -> tuple[Package, ...]:
+        planned = self.plan(namespace, text)
+        if planned.move == "refused":
+            first = planned.messages[0]
+            raise SpecError(first.text, line=first.line, column=first.column, hint=first.hint)
+        if planned.failure is not None:
+            raise _unsolved(planned.failure)
+        return planned.diff.added if planned.diff else ()
+
+    def _plan(self, namespace: str, text: str) -> Plan:
+        """As if the text were the only file of a new source."""
+        settings = self.parts.settings()
+        source = next((s for s in settings.sources if s.namespace == namespace), None)
+        if source is None:
+            source = SourceSettings("-", SourceKind.MANAGED, namespace)
+        data = text.encode("utf-8", "replace")
+        file = SourceFile(FILE, hashlib.sha256(data).hexdigest(), data)
+        return make_plan(Snapshot("-", "", (file,)), (), rules_for(settings, source))
+
+
+def _no_environment() -> tuple[Message, ...]:
+    raise NotFound("this is not an environment: it has no `dependencies`")
+
+
+def _unsolved(failure: Failure) -> Conflict:
+    return Conflict(failure.message, hint=failure.hint)

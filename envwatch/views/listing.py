@@ -1,0 +1,354 @@
+"""Filtered pages of environments, builds and packages for programs: what a visitor may see."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select
+
+from envwatch.access import Visitor
+from envwatch.catalog import rows, schema
+from envwatch.catalog.database import Database
+from envwatch.catalog.records import (
+    BuildRecord,
+    EnvironmentRecord,
+    EventRecord,
+    GenerationRecord,
+    SpecRecord,
+)
+from envwatch.model import ArchiveState, ArtifactKind, BuildState, EnvKey, Manager
+from envwatch.views.seen import seen
+
+ENV = schema.environment.c
+BUILD = schema.build.c
+GENERATION = schema.generation.c
+PACKAGE = schema.package.c
+ARTIFACT = schema.artifact.c
+SPEC = schema.spec.c
+EVENT = schema.event.c
+T = TypeVar("T")
+_each = schema.build.alias("each")
+_latest = schema.build.alias("latest")
+_newest = select(func.max(_each.c.id)).where(_each.c.environment_id == ENV.id).scalar_subquery()
+_with_latest = schema.environment.outerjoin(_latest, _latest.c.id == _newest)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Which part of a list: `size` None is all of it. `order` names columns, `down` reverses."""
+
+    page: int = 1
+    size: int | None = 100
+    order: tuple[str, ...] = ()
+    down: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Part(Generic[T]):
+    """A part of a list, and how long the whole is."""
+
+    items: tuple[T, ...]
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Filters of environments and builds; an empty one takes all. `artifact` is one of FILES."""
+
+    namespace: str = ""
+    name: str = ""
+    search: str = ""
+    states: tuple[BuildState, ...] = ()
+    packages: tuple[str, ...] = ()
+    artifact: str = ""
+    environment_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ListedPackage:
+    name: str
+    version: str
+    build: str
+    channel: str
+    license: str
+    manager: Manager
+    sha256: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """A build with what it was made of and what can be downloaded of it."""
+
+    build: BuildRecord
+    spec: SpecRecord
+    generation: GenerationRecord | None
+    files: tuple[ArtifactKind, ...]
+
+
+# which file of ours is behind the words of other programs
+FILES = {
+    "LOCKFILE": ArtifactKind.LOCK,
+    "YAML": ArtifactKind.PINNED,
+    "LOGS": ArtifactKind.LOG,
+    "CONDA_PACK": ArtifactKind.TAR_GZ,
+}
+_of_build = and_(
+    GENERATION.environment_id == BUILD.environment_id, GENERATION.number == BUILD.generation
+)
+_of_current = and_(GENERATION.environment_id == ENV.id, GENERATION.number == ENV.current)
+_packable = and_(GENERATION.pruned_at.is_(None), GENERATION.archive != ArchiveState.FAILED)
+
+
+def environments(
+    database: Database, who: Visitor, wanted: Wanted, span: Span
+) -> Part[EnvironmentRecord]:
+    """Environments that are not retired, previews apart."""
+    where = [ENV.retired_at.is_(None), ENV.preview_of == "", seen(who), *_of_env(wanted)]
+    if wanted.states:
+        where.append(_in_state(wanted.states))
+    where += _with_files(wanted, _of_current)
+    ids = select(ENV.id).select_from(_with_latest).where(*where)
+    known = {"namespace": ENV.namespace, "name": ENV.name, "id": ENV.id}
+    ordered = _ordered(ids, span, known, (ENV.namespace, ENV.name))
+    with database.read() as c:
+        total = _count(c, ids)
+        found = tuple(c.execute(_cut(ordered, span)).scalars())
+        known_rows = {
+            r.id: rows.environment(r) for r in c.execute(rows.environments.where(ENV.id.in_(found)))
+        }
+    return Part(tuple(known_rows[i] for i in found), total)
+
+
+def builds(database: Database, who: Visitor, wanted: Wanted, span: Span) -> Part[BuildRecord]:
+    """Builds of environments that are seen, newest first unless told otherwise."""
+    where = [seen(who), *_of_env(wanted)]
+    if wanted.states:
+        where.append(BUILD.state.in_(wanted.states))
+    if wanted.environment_id is not None:
+        where.append(BUILD.environment_id == wanted.environment_id)
+    where += _with_files(wanted, _of_build)
+    query = rows.builds.where(*where)
+    known = {
+        "id": BUILD.id,
+        "scheduled_on": BUILD.queued_at,
+        "started_on": BUILD.started_at,
+        "ended_on": BUILD.ended_at,
+        "status": BUILD.state,
+        "size": BUILD.size,
+    }
+    with database.read() as c:
+        total = _count(c, query.with_only_columns(BUILD.id))
+        ordered = _ordered(query, span, known, (BUILD.id.desc(),))
+        return Part(tuple(rows.build(r) for r in c.execute(_cut(ordered, span))), total)
+
+
+def looked(database: Database, found: Sequence[BuildRecord]) -> tuple[Looked, ...]:
+    """Some builds with their specs, generations and files: three queries, however many."""
+    ids = [b.id for b in found]
+    with database.read() as c:
+        specs = {
+            r.id: rows.spec(r)
+            for r in c.execute(select(schema.spec).where(SPEC.id.in_({b.spec_id for b in found})))
+        }
+        joined = rows.generations.join(schema.build, _of_build).where(BUILD.id.in_(ids))
+        made = {
+            r.of_build: rows.generation(r)
+            for r in c.execute(joined.add_columns(BUILD.id.label("of_build")))
+        }
+        wanted = {g.id for g in made.values()}
+        files: dict[int, tuple[ArtifactKind, ...]] = {}
+        for r in c.execute(select(schema.artifact).where(ARTIFACT.generation_id.in_(wanted))):
+            files[r.generation_id] = (*files.get(r.generation_id, ()), r.kind)
+    return tuple(_look(b, specs[b.spec_id], made.get(b.id), files) for b in found)
+
+
+def _look(
+    build: BuildRecord,
+    spec: SpecRecord,
+    made: GenerationRecord | None,
+    files: dict[int, tuple[ArtifactKind, ...]],
+) -> Looked:
+    return Looked(build, spec, made, files.get(made.id, ()) if made else ())
+
+
+def current_builds(database: Database, ids: Sequence[int]) -> dict[int, int]:
+    """For each environment the build that made what is current, else its newest one."""
+    current = select(ENV.id, GENERATION.build_id).join_from(
+        schema.environment, schema.generation, _of_current
+    )
+    newest = select(BUILD.environment_id, func.max(BUILD.id)).group_by(BUILD.environment_id)
+    with database.read() as c:
+        found = {r[0]: r[1] for r in c.execute(newest.where(BUILD.environment_id.in_(ids)))}
+        return found | {r[0]: r[1] for r in c.execute(current.where(ENV.id.in_(ids)))}
+
+
+def key_of(database: Database, environment_id: int) -> EnvKey | None:
+    with database.read() as c:
+        row = c.execute(rows.environments.where(ENV.id == environment_id)).first()
+    return EnvKey(row.namespace, row.name) if row else None
+
+
+def packages(  # noqa: PLR0913  # each filter of the API is one
+    database: Database,
+    who: Visitor,
+    *,
+    lock: str | None = None,
+    search: str = "",
+    exact: str = "",
+    build: str = "",
+    distinct: tuple[str, ...] = (),
+    span: Span,
+) -> Part[ListedPackage]:
+    """The packages of a lock, or without one the conda packages of all that is seen."""
+    columns: dict[str, ColumnElement[Any]] = {
+        "name": PACKAGE.name,
+        "version": PACKAGE.version,
+        "build": PACKAGE.build,
+        "channel": PACKAGE.channel,
+        "license": PACKAGE.license,
+        "manager": PACKAGE.manager,
+        "sha256": PACKAGE.sha256,
+    }
+    where = [PACKAGE.lock_digest == lock] if lock is not None else _known_to(who)
+    where += [PACKAGE.name.icontains(search, autoescape=True)] if search else []
+    where += [PACKAGE.name == exact] if exact else []
+    where += [PACKAGE.build.icontains(build, autoescape=True)] if build else []
+    unique = [columns[d] for d in distinct if d in columns] or list(columns.values())
+    chosen = [
+        col.label(n) if any(col is u for u in unique) else func.min(col).label(n)
+        for n, col in columns.items()
+    ]
+    query = select(*chosen).where(*where).group_by(*unique)
+    ordered = _ordered(query, span, columns, (PACKAGE.name, PACKAGE.version))
+    with database.read() as c:
+        total = _count(c, query)
+        items = tuple(
+            ListedPackage(r.name, r.version, r.build, r.channel, r.license, r.manager, r.sha256)
+            for r in c.execute(_cut(ordered, span))
+        )
+    return Part(items, total)
+
+
+def channels(database: Database, who: Visitor) -> tuple[str, ...]:
+    """The channels from which anything that is seen was installed."""
+    query = select(PACKAGE.channel).where(*_known_to(who), PACKAGE.channel != "").distinct()
+    with database.read() as c:
+        return tuple(sorted(c.execute(query).scalars()))
+
+
+def usage(database: Database, who: Visitor) -> tuple[tuple[str, int, int, int], ...]:
+    """Of each namespace its name, environments, builds and bytes: each prefix once."""
+    living = (seen(who), ENV.preview_of == "")
+    envs = select(ENV.namespace, func.count()).where(*living, ENV.retired_at.is_(None))
+    made = select(ENV.namespace, func.count()).join_from(schema.build, schema.environment)
+    one_each = (
+        select(ENV.namespace, func.max(GENERATION.own_size).label("size"))
+        .join_from(schema.generation, schema.environment)
+        .where(seen(who), GENERATION.pruned_at.is_(None))
+        .group_by(ENV.namespace, GENERATION.prefix)
+        .subquery()
+    )
+    sizes = select(one_each.c.namespace, func.sum(one_each.c.size)).group_by(one_each.c.namespace)
+    with database.read() as c:
+        counted = {r[0]: r[1] for r in c.execute(envs.group_by(ENV.namespace))}
+        built = {r[0]: r[1] for r in c.execute(made.where(*living).group_by(ENV.namespace))}
+        size = {r[0]: r[1] for r in c.execute(sizes)}
+    names = sorted({*counted, *built, *size})
+    return tuple((n, counted.get(n, 0), built.get(n, 0), size.get(n, 0) or 0) for n in names)
+
+
+def events(
+    database: Database, who: Visitor, *, key: EnvKey | None, after: int, limit: int
+) -> tuple[tuple[EnvKey, EventRecord], ...]:
+    """What happened after the event of that id, oldest first: for who follows."""
+    query = (
+        select(schema.event, ENV.namespace, ENV.name)
+        .join_from(schema.event, schema.environment)
+        .where(seen(who), EVENT.id > after)
+        .order_by(EVENT.id)
+        .limit(limit)
+    )
+    if key is not None:
+        query = query.where(ENV.namespace == key.namespace, ENV.name == key.name)
+    with database.read() as c:
+        return tuple(
+            (EnvKey(r.namespace, r.name), EventRecord(r.id, r.at, r.type, r.message))
+            for r in c.execute(query)
+        )
+
+
+# ---------------------------------------------------------------- parts
+
+
+def _of_env(wanted: Wanted) -> list[ColumnElement[bool]]:
+    where: list[ColumnElement[bool]] = []
+    where += [ENV.namespace == wanted.namespace] if wanted.namespace else []
+    where += [ENV.name == wanted.name] if wanted.name else []
+    where += [
+        or_(
+            (ENV.namespace + "/" + ENV.name).icontains(word, autoescape=True),
+            ENV.description.icontains(word, autoescape=True),
+        )
+        for word in wanted.search.split()
+    ]
+    return where
+
+
+def _with_files(wanted: Wanted, joined: ColumnElement[bool]) -> list[ColumnElement[bool]]:
+    """Holding all of the packages, and having a file of this kind."""
+    found: list[ColumnElement[bool]] = [
+        exists().where(joined, PACKAGE.lock_digest == GENERATION.lock_digest, PACKAGE.name == name)
+        for name in wanted.packages
+    ]
+    if wanted.artifact in ("CONDA_PACK", "DIRECTORY"):
+        found.append(exists().where(joined, _packable))
+    elif wanted.artifact in FILES:
+        kind = FILES[wanted.artifact]
+        of_kind = and_(ARTIFACT.generation_id == GENERATION.id, ARTIFACT.kind == kind)
+        found.append(exists().where(joined, of_kind))
+    elif wanted.artifact:
+        found.append(ENV.id.is_(None))  # a kind that is never made
+    return found
+
+
+def _in_state(states: tuple[BuildState, ...]) -> ColumnElement[bool]:
+    """What is in use counts; the newest build only where nothing is in use yet."""
+    newest = and_(ENV.current.is_(None), _latest.c.state.in_(states))
+    return or_(ENV.current.is_not(None), newest) if BuildState.READY in states else newest
+
+
+def _known_to(who: Visitor) -> list[ColumnElement[bool]]:
+    used = (
+        select(GENERATION.lock_digest)
+        .join_from(schema.generation, schema.environment)
+        .where(seen(who), ENV.retired_at.is_(None))
+    )
+    return [PACKAGE.lock_digest.in_(used), PACKAGE.manager == Manager.CONDA]
+
+
+def _ordered(
+    query: Select[Any],
+    span: Span,
+    known: dict[str, Any],
+    usual: tuple[Any, ...],
+) -> Select[Any]:
+    chosen = [known[name] for name in span.order if name in known]
+    if not chosen:
+        return query.order_by(*(usual if not span.down else _reversed(usual)))
+    return query.order_by(*(col.desc() if span.down else col for col in chosen), *usual)
+
+
+def _reversed(usual: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple(col.element if hasattr(col, "modifier") else col.desc() for col in usual)
+
+
+def _cut(query: Select[Any], span: Span) -> Select[Any]:
+    if span.size is None:
+        return query
+    return query.limit(span.size).offset((span.page - 1) * span.size)
+
+
+def _count(c: Any, query: Select[Any]) -> int:
+    return int(c.execute(select(func.count()).select_from(query.subquery())).scalar_one())

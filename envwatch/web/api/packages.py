@@ -1,0 +1,86 @@
+"""Channels, packages and settings: what is known of them here, to read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from envwatch.model import EnvKey
+from envwatch.settings import Role
+from envwatch.views import listing
+from envwatch.web.api import shapes
+from envwatch.web.api.builds import PackageQuery
+from envwatch.web.api.reading import Paging
+from envwatch.web.api.routes import Listed, Routes
+from envwatch.web.context import site
+from envwatch.web.visitor import need, need_all, visitor
+
+
+def add(routes: Routes) -> None:
+    routes.get("/channel/", query=Paging, answer=shapes.CondaChannel, listed=True)(channels)
+    listed = {"query": PackageQuery, "answer": shapes.CondaPackage, "listed": True}
+    routes.get("/package/", **listed)(packages)
+    setting = {"answer": dict[str, Any], "tag": "setting"}
+    routes.get("/setting/", **setting)(settings)
+    routes.get("/setting/<namespace>/", **setting)(settings)
+    routes.get("/setting/<namespace>/<name>/", **setting)(settings)
+
+
+def channels(query: Paging) -> Listed:
+    """The channels from which something that is seen was installed."""
+    span = query.span(whole=True)
+    found = listing.channels(site().context.catalog.database, visitor())
+    first = 0 if span.size is None else (span.page - 1) * span.size
+    shown = found[first:] if span.size is None else found[first : first + span.size]
+    made = tuple(shapes.CondaChannel(id=shapes.number(c), name=c) for c in shown)
+    return Listed(made, len(found), span)
+
+
+def packages(query: PackageQuery) -> Listed:
+    """Conda packages in the environments that are seen.
+
+    There is no index of channels here: what no environment has is not found, and there are no
+    summaries. The solver knows all packages; ask it by `GET /specification/`.
+    """
+    span = query.span()
+    part = listing.packages(
+        site().context.catalog.database,
+        visitor(),
+        search=query.search,
+        exact=query.exact,
+        build=query.build,
+        distinct=query.distinct_on,
+        span=span,
+    )
+    return Listed.of(part, tuple(shapes.package(p) for p in part.items), span)
+
+
+def settings(namespace: str = "", name: str = "") -> dict[str, Any]:
+    """What holds in a namespace, in conda-store's words. It is changed in the config file."""
+    if not namespace:
+        need_all(Role.ADMIN, "*")
+    elif name:
+        need(Role.ADMIN, EnvKey(namespace, name))
+    else:
+        need_all(Role.ADMIN, namespace)
+    it = site().context.settings
+    of = it.namespace(namespace) if namespace else it.defaults
+    return {
+        "conda_channel_alias": it.network.alias,
+        "conda_default_channels": of.channels,
+        "conda_allowed_channels": of.allowed_channels,
+        "conda_platforms": of.platforms,
+        "conda_required_packages": of.packages.required,
+        "conda_included_packages": of.packages.included,
+        "conda_max_solve_time": of.solve.timeout,
+        "pypi_default_packages": (),
+        "storage_threshold": it.space.floor,
+        "solver": of.solve.solver,
+        "constrained_packages": of.packages.constrained,
+        "build_timeout": of.limits.timeout,
+        "keep_last": of.retention.keep_last,
+        "keep_days": of.retention.keep_days,
+        "quota_disk": of.quota.disk,
+        "quota_builds": of.quota.builds,
+        "archives": of.archives,
+        "description": of.description,
+    }

@@ -1,0 +1,147 @@
+"""One list of what the API can do: from it come the addresses and their description."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import wraps
+from typing import Any
+
+from flask import Blueprint, Response, request
+from pydantic import BaseModel, TypeAdapter
+
+from envwatch.errors import NotFound
+from envwatch.views.listing import Part, Span
+from envwatch.web.api import guard, reading
+from envwatch.web.api.envelope import ok
+from envwatch.web.visitor import visitor
+
+PREFIX = "/api/v1"
+LARGEST_ID = 2**53  # what JSON keeps exactly
+
+View = Callable[..., Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """`answer` is the type of `data`; None where the answer is a file."""
+
+    method: str
+    path: str
+    name: str
+    summary: str
+    tag: str
+    query: type[BaseModel] | None
+    body: type[BaseModel] | None
+    answer: Any
+    listed: bool
+    costly: bool
+    media: str
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A part of a list and how it was asked for."""
+
+    items: tuple[Any, ...]
+    total: int
+    span: Span
+
+    @staticmethod
+    def of(part: Part[Any], items: tuple[Any, ...], span: Span) -> Listed:
+        return Listed(items, part.total, span)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Data with a sentence beside it."""
+
+    data: Any
+    message: str
+
+
+@dataclass
+class Routes:
+    """Collects the operations of a blueprint; `@routes.get(...)` stands before each."""
+
+    blueprint: Blueprint
+    operations: list[Operation] = field(default_factory=list)
+
+    def get(self, path: str, **more: Any) -> Callable[[View], View]:
+        return self._add("GET", path, more)
+
+    def post(self, path: str, **more: Any) -> Callable[[View], View]:
+        return self._add("POST", path, more)
+
+    def put(self, path: str, **more: Any) -> Callable[[View], View]:
+        return self._add("PUT", path, more)
+
+    def delete(self, path: str, **more: Any) -> Callable[[View], View]:
+        return self._add("DELETE", path, more)
+
+    def _add(self, method: str, path: str, more: dict[str, Any]) -> Callable[[View], View]:
+        def add(view: View) -> View:
+            kept = bool(more.pop("kept", method != "GET"))
+            operation = Operation(
+                method=method,
+                path=path,
+                name=view.__name__,
+                summary=" ".join((view.__doc__ or "").split()),
+                tag=more.pop("tag", path.strip("/").partition("/")[0] or "status"),
+                query=more.pop("query", None),
+                body=more.pop("body", None),
+                answer=more.pop("answer", None),
+                listed=more.pop("listed", False),
+                costly=more.pop("costly", False),
+                media=more.pop("media", ""),
+            )
+            self.operations.append(operation)
+            # conda-store's client leaves out the slash at the end where a query follows
+            self.blueprint.add_url_rule(
+                path,
+                endpoint=f"{operation.name}_{len(self.operations)}",
+                view_func=_served(operation, view, kept=kept),
+                methods=[method],
+                strict_slashes=False,
+            )
+            return view
+
+        return add
+
+
+def _served(operation: Operation, view: View, *, kept: bool) -> View:
+    adapter: TypeAdapter[Any] = TypeAdapter(
+        tuple[operation.answer, ...] if operation.listed else operation.answer  # type: ignore[name-defined]  # made of a value
+    )
+
+    def do(arguments: dict[str, Any]) -> Response:
+        value = view(**arguments)
+        return value if isinstance(value, Response) else _enveloped(adapter, value)
+
+    @wraps(view)
+    def served(**arguments: Any) -> Response:
+        if any(isinstance(v, int) and v > LARGEST_ID for v in arguments.values()):
+            raise NotFound("there is no such number")
+        if operation.method != "GET":
+            guard.same_origin()
+        visitor()
+        if operation.query is not None:
+            arguments["query"] = reading.query(operation.query)
+        if operation.body is not None:
+            arguments["body"] = reading.body(operation.body)
+        if operation.costly and request.method != "HEAD":
+            guard.seldom()
+        return guard.once(lambda: do(arguments)) if kept else do(arguments)
+
+    return served
+
+
+def _enveloped(adapter: TypeAdapter[Any], value: Any) -> Response:
+    if isinstance(value, Listed):
+        data = adapter.dump_python(value.items, mode="json")
+        size = value.span.size if value.span.size is not None else max(1, value.total)
+        return ok(data, page=value.span.page, size=size, count=value.total)
+    message = None
+    if isinstance(value, Told):
+        value, message = value.data, value.message
+    return ok(None if value is None else adapter.dump_python(value, mode="json"), message)

@@ -1,0 +1,252 @@
+"""Who asks and what they may do: version, permissions, tokens, use."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import UTC, datetime
+from importlib.metadata import version
+
+from pydantic import BaseModel, Field
+
+from envwatch.access import Visitor, own_namespace, read_pattern
+from envwatch.catalog.records import TokenRecord
+from envwatch.errors import NotFound, Unknown
+from envwatch.settings import Grant, Role
+from envwatch.spec import valid_name
+from envwatch.views import listing
+from envwatch.web.api.envelope import BadRequest
+from envwatch.web.api.finding import audit
+from envwatch.web.api.reading import Input
+from envwatch.web.api.routes import Routes
+from envwatch.web.context import site
+from envwatch.web.visitor import visitor
+
+ROLES = {
+    "viewer": Role.VIEWER,
+    "editor": Role.DEVELOPER,
+    "developer": Role.DEVELOPER,
+    "admin": Role.ADMIN,
+}
+_READ = ("environment::read", "namespace::read", "namespace-role-mapping::read")
+_WRITE = (
+    "build::cancel",
+    "environment:create",
+    "environment::delete",
+    "environment::solve",
+    "environment::update",
+)
+_ADMIN = ("build::delete", "setting::read")
+PERMISSIONS = {
+    Role.VIEWER: _READ,
+    Role.DEVELOPER: (*_READ, *_WRITE),
+    Role.ADMIN: (*_READ, *_WRITE, *_ADMIN),
+}
+
+
+class Version(BaseModel):
+    version: str
+    server: str = "envwatch"
+
+
+class Permission(BaseModel):
+    authenticated: bool
+    primary_namespace: str
+    entity_permissions: dict[str, tuple[str, ...]]
+    entity_roles: dict[str, tuple[str, ...]]
+    expiration: datetime | None
+    name: str
+
+
+class Usage(BaseModel):
+    num_environments: int
+    num_builds: int
+    storage: int
+
+
+class WantedToken(Input):
+    """`exp` is what conda-store's client sends, `expiration` what its server reads."""
+
+    primary_namespace: str | None = None
+    role_bindings: dict[str, tuple[str, ...]] | None = None
+    expiration: datetime | None = None
+    exp: datetime | None = None
+    name: str = Field("", max_length=64)
+
+
+class NewToken(BaseModel):
+    token: str
+    name: str
+    expires_on: datetime | None
+
+
+class Token(BaseModel):
+    name: str
+    namespaces: tuple[str, ...]
+    role: str
+    created_on: datetime
+    expires_on: datetime | None
+    used_on: datetime | None
+    revoked_on: datetime | None
+
+
+def add(routes: Routes) -> None:
+    routes.get("/", answer=Version)(api_version)
+    routes.get("/permission/", answer=Permission)(permission)
+    routes.get("/usage/", answer=dict[str, Usage])(usage)
+    # its answer is a secret: it is remembered nowhere
+    routes.post("/token/", body=WantedToken, answer=NewToken, costly=True, kept=False)(token)
+    routes.get("/token/", answer=tuple[Token, ...])(tokens)
+    routes.delete("/token/<name>/", answer=None)(revoke)
+
+
+def api_version() -> Version:
+    """The version of the server."""
+    return Version(version=version("envwatch"))
+
+
+def permission() -> Permission:
+    """Who asks, and what they may do where. Patterns are `namespace/name`, `*` is anything."""
+    who = visitor()
+    highest: dict[str, Role] = {}
+    for grant in who.grants:
+        known = highest.get(grant.pattern)
+        if known is None or grant.role.covers(known):
+            highest[grant.pattern] = grant.role
+    token = _token_of(who)
+    return Permission(
+        authenticated=who.signed_in,
+        primary_namespace=primary(who),
+        entity_permissions={p: PERMISSIONS[r] for p, r in highest.items()},
+        entity_roles={p: (r.value,) for p, r in highest.items()},
+        expiration=token.expires_at if token else None,
+        name=who.name,
+    )
+
+
+def primary(who: Visitor) -> str:
+    """Their own namespace, else the first that they may change, else see."""
+    settings = site().context.settings
+    own = own_namespace(who.name, (n.name for n in settings.namespaces))
+    token = _token_of(who)
+    if token is not None and not token.owner:
+        own = ""  # it was made on the host: nobody has a namespace of that name
+    if own and who.may_all(Role.DEVELOPER, own):
+        return own
+    names = [s.namespace for s in settings.sources]
+    for role in (Role.DEVELOPER, Role.VIEWER):
+        for name in names:
+            if who.may_some(role, name):
+                return name
+    return own or "default"
+
+
+def usage() -> dict[str, Usage]:
+    """Environments, builds and bytes of each namespace; a prefix counts once."""
+    found = listing.usage(site().context.catalog.database, visitor())
+    return {
+        name: Usage(num_environments=envs, num_builds=builds, storage=size)
+        for name, envs, builds, size in found
+    }
+
+
+def token(body: WantedToken) -> NewToken:
+    """A token for who asks: never for more than they may do, never for longer."""
+    who = visitor()
+    if not who.signed_in:
+        raise Unknown("a token is made for somebody who is signed in", hint="sign in first")
+    grants = _grants(who, body)
+    parent = _token_of(who)
+    role = max((g.role for g in grants), key=list(Role).index)
+    ends = _end(body.expiration or body.exp, parent)
+    name = body.name or f"api-{secrets.token_hex(4)}"
+    if not valid_name(name):
+        raise BadRequest("`name`: letters, digits, `.`, `_` and `-`, at most 64")
+    made = site().context.catalog.tokens.create(
+        name,
+        tuple(g.pattern for g in grants),
+        role=role,
+        owner=parent.owner if parent else who.name,
+        by=who.name,
+        expires_at=ends,
+    )
+    audit("token create", detail=f"{name}: {', '.join(made.token.namespaces)}, {role}")
+    return NewToken(token=made.secret, name=name, expires_on=ends)
+
+
+def tokens() -> tuple[Token, ...]:
+    """The tokens of who asks, without their secrets."""
+    return tuple(_shown(t) for t in _mine(visitor()))
+
+
+def revoke(name: str) -> None:
+    """Let a token of one's own be none any more."""
+    if not any(t.name == name for t in _mine(visitor())):
+        raise NotFound(f"you have no token `{name}`")
+    site().context.catalog.tokens.revoke(name)
+    audit("token revoke", detail=name)
+
+
+def _mine(who: Visitor) -> tuple[TokenRecord, ...]:
+    if not who.signed_in:
+        raise Unknown("tokens belong to somebody who is signed in", hint="sign in, or send a token")
+    parent = _token_of(who)
+    if parent and not parent.owner:
+        # one that was made on the host belongs to nobody: it sees itself
+        return (parent,)
+    return tuple(t for t in site().context.catalog.tokens.all() if t.owner == who.name)
+
+
+def _token_of(who: Visitor) -> TokenRecord | None:
+    if not who.token:
+        return None
+    now = datetime.now(UTC)
+    known = site().context.catalog.tokens.all()
+    return next(t for t in known if t.name == who.token and t.is_valid(now))
+
+
+def _grants(who: Visitor, body: WantedToken) -> tuple[Grant, ...]:
+    """What is asked for, if it is no more than they have. Raises BadRequest, Conflict."""
+    if not body.role_bindings:
+        wanted = who.grants
+    else:
+        asked = body.role_bindings.items()
+        wanted = tuple(Grant(read_pattern(p), _role(r)) for p, roles in asked for r in roles)
+    if not wanted or set(who.within(wanted)) != set(wanted):
+        raise BadRequest(
+            "the token would be for more than you may do", hint="see /api/v1/permission/"
+        )
+    highest = max((g.role for g in wanted), key=list(Role).index)
+    for grant in wanted:
+        wider = Grant(grant.pattern, highest)
+        if body.role_bindings and grant.role is not highest and who.within((wider,)):
+            raise BadRequest("a token has one role", hint="make one token for each role")
+    return wanted
+
+
+def _role(word: str) -> Role:
+    if word not in ROLES:
+        raise BadRequest(f"`{word[:40]}` is not a role", hint=f"one of {', '.join(ROLES)}")
+    return ROLES[word]
+
+
+def _end(wanted: datetime | None, parent: TokenRecord | None) -> datetime | None:
+    if wanted is not None and wanted.tzinfo is None:
+        wanted = wanted.replace(tzinfo=UTC)
+    if wanted is not None and wanted <= datetime.now(UTC):
+        raise BadRequest("`expiration` lies in the past")
+    most = parent.expires_at if parent else None
+    if most is None or (wanted is not None and wanted < most):
+        return wanted
+    return most
+
+
+def _shown(it: TokenRecord) -> Token:
+    return Token(
+        name=it.name,
+        namespaces=it.namespaces,
+        role=it.role.value,
+        created_on=it.created_at,
+        expires_on=it.expires_at,
+        used_on=it.used_at,
+        revoked_on=it.revoked_at,
+    )
