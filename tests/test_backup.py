@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -32,11 +34,11 @@ OTHER = EnvKey("analyst", "other")
 SECRET = "of-the-forge"
 
 
-@pytest.fixture
-def place(tmp_path: Path) -> Place:
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Place:
     """#1 pruned, #2 pinned, #3 current; one that failed; a repository with a commit."""
-    place = make_place(tmp_path, more="")
-    secret = tmp_path / "secret"
+    place = make_place(tmp_path_factory.mktemp("backup") / "place", more="")
+    secret = place.folder / "secret"
     secret.write_text(SECRET)
     secret.chmod(0o600)
     content = place.config.read_text().replace(
@@ -50,7 +52,16 @@ def place(tmp_path: Path) -> Place:
         parts.operations.pin(KEY, 2, pinned=True)
         parts.catalog.generations.prune([parts.catalog.generations.get(KEY, 1).id])
         push(place.store, "first")
+    place.folder.rename(place.folder.with_name("kept"))
     return place
+
+
+@pytest.fixture
+def place(filled: Place) -> Iterator[Place]:
+    """As it was filled, at the path that its files name, for one test."""
+    shutil.copytree(filled.folder.with_name("kept"), filled.folder, symlinks=True)
+    yield filled
+    shutil.rmtree(filled.folder)
 
 
 def push(store: Store, message: str) -> str:
