@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -13,7 +12,19 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from cli_helpers import KEY, Place, ask, claim, cli, fail, make_place, publish, result
+from cli_helpers import (
+    KEY,
+    Place,
+    ask,
+    claim,
+    cli,
+    fail,
+    make_place,
+    publish,
+    put_back,
+    result,
+    set_aside,
+)
 
 from envwatch.catalog import read_catalog
 from envwatch.daemon.backing import back_up
@@ -52,16 +63,15 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Place:
         parts.operations.pin(KEY, 2, pinned=True)
         parts.catalog.generations.prune([parts.catalog.generations.get(KEY, 1).id])
         push(place.store, "first")
-    place.folder.rename(place.folder.with_name("kept"))
+    set_aside(place)
     return place
 
 
 @pytest.fixture
 def place(filled: Place) -> Iterator[Place]:
-    """As it was filled, at the path that its files name, for one test."""
-    shutil.copytree(filled.folder.with_name("kept"), filled.folder, symlinks=True)
-    yield filled
-    shutil.rmtree(filled.folder)
+    """As it was filled, for one test."""
+    with put_back(filled) as place:
+        yield place
 
 
 def push(store: Store, message: str) -> str:
