@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, replace
@@ -108,6 +109,21 @@ def make_place(folder: Path, *, more: str = "") -> Place:
         f"durability: fast\n{more}"
     )
     return place
+
+
+def set_aside(place: Place) -> None:
+    """Keep what was filled for many tests; `put_back` gives it to one of them."""
+    place.folder.rename(place.folder.with_name("kept"))
+
+
+@contextmanager
+def put_back(place: Place) -> Iterator[Place]:
+    """A copy of what was set aside, at the path that its files name, and away again."""
+    shutil.copytree(place.folder.with_name("kept"), place.folder, symlinks=True)
+    try:
+        yield place
+    finally:
+        shutil.rmtree(place.folder)
 
 
 def text(version: str, name: str = "demo") -> str:

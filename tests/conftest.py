@@ -39,6 +39,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         for name in [n for n in os.environ if n.startswith(FOREIGN)]:
             patch.delenv(name)
+        # each daemon and command would compile all that it imports: seconds, for each of hundreds
+        patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
         for name, value in IDENTITY.items():
             patch.setenv(name, value)
         patch.setenv("HOME", str(folder))

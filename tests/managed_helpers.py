@@ -113,6 +113,12 @@ def push(repo: GitRepo, files: Mapping[str, str | bytes | None], *options: str) 
     return git(repo.path, "push", *options, "origin", "main")
 
 
+def push_random(repo: GitRepo, size: int) -> Done:
+    """Commit and push so many bytes as they are: to compress them takes seconds, gains nothing."""
+    repo.git("config", "core.compression", "0")
+    return push(repo, {"data.bin": os.urandom(size)})
+
+
 def settings_for(root: Path, *more: SourceSettings, max_push: int = 64 * MIB) -> Settings:
     url = str(root / "managed" / "people.git")
     people = SourceSettings("people", SourceKind.MANAGED, "people", url=url, branch="main")

@@ -33,6 +33,17 @@ class GitRepo:
         self.git("commit", "--quiet", "--allow-empty", "--message", message)
         return self.head
 
+    def commit_often(self, number: int) -> None:
+        """So many commits that change no file, by one command, each a second after the last."""
+        branch, start = self.git("symbolic-ref", "HEAD"), int(self.git("log", "-1", "--format=%ct"))
+        told = [
+            f"commit {branch}\ncommitter Ada <ada@example.org> {start + n} +0000\ndata 4\nmore\n"
+            for n in range(1, number + 1)
+        ]
+        told.insert(1, f"from {self.head}\n")
+        command = ("git", "-C", str(self.path), "fast-import", "--quiet")
+        subprocess.run(command, check=True, input="".join(told).encode(), timeout=60)
+
     @property
     def head(self) -> str:
         return self.git("rev-parse", "HEAD")

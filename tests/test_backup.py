@@ -7,11 +7,24 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
-from cli_helpers import KEY, Place, ask, claim, cli, fail, make_place, publish, result
+from cli_helpers import (
+    KEY,
+    Place,
+    ask,
+    claim,
+    cli,
+    fail,
+    make_place,
+    publish,
+    put_back,
+    result,
+    set_aside,
+)
 
 from envwatch.catalog import read_catalog
 from envwatch.daemon.backing import back_up
@@ -32,11 +45,11 @@ OTHER = EnvKey("analyst", "other")
 SECRET = "of-the-forge"
 
 
-@pytest.fixture
-def place(tmp_path: Path) -> Place:
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Place:
     """#1 pruned, #2 pinned, #3 current; one that failed; a repository with a commit."""
-    place = make_place(tmp_path, more="")
-    secret = tmp_path / "secret"
+    place = make_place(tmp_path_factory.mktemp("backup") / "place", more="")
+    secret = place.folder / "secret"
     secret.write_text(SECRET)
     secret.chmod(0o600)
     content = place.config.read_text().replace(
@@ -50,7 +63,15 @@ def place(tmp_path: Path) -> Place:
         parts.operations.pin(KEY, 2, pinned=True)
         parts.catalog.generations.prune([parts.catalog.generations.get(KEY, 1).id])
         push(place.store, "first")
+    set_aside(place)
     return place
+
+
+@pytest.fixture
+def place(filled: Place) -> Iterator[Place]:
+    """As it was filled, for one test."""
+    with put_back(filled) as place:
+        yield place
 
 
 def push(store: Store, message: str) -> str:

@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
-from cli_helpers import KEY, Place, ask, cli, make_place, publish
+from cli_helpers import KEY, Place, ask, cli, make_place, publish, put_back, set_aside
 
 from envwatch.catalog import read_catalog
 from envwatch.cli.control import caller
 from envwatch.worker import records
 
 
-@pytest.fixture
-def place(tmp_path: Path) -> Place:
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory, home: Path) -> Place:
     """demo has generations 1 and 2."""
-    place = make_place(tmp_path)
+    place = make_place(tmp_path_factory.mktemp("change") / "place")
     with place.parts() as parts:
         publish(parts, "1.0")
         publish(parts, "2.0")
+    set_aside(place)
     return place
+
+
+@pytest.fixture
+def place(filled: Place) -> Iterator[Place]:
+    """As it was filled, for one test."""
+    with put_back(filled) as place:
+        yield place
 
 
 def linked(place: Place) -> str:
@@ -164,8 +173,8 @@ def test_sync_looks_at_all_and_one_that_fails_does_not_stop_the_others(tmp_path:
     assert told.err.startswith("source bad: ")
 
 
-def test_source_list_shows_problems_below(place: Place, tmp_path: Path) -> None:
-    (tmp_path / "environments/.git").rename(tmp_path / "elsewhere")
+def test_source_list_shows_problems_below(place: Place) -> None:
+    (place.folder / "environments/.git").rename(place.folder / "elsewhere")
     place.cli("source", "sync")
     lines = place.cli("source", "list").lines
     assert lines[1].split()[:2] == ["team", "analyst"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import pytest
 
 from envwatch import lockfile
 from envwatch.catalog import open_catalog
+from envwatch.channel.archive import File, Package
 from envwatch.daemon import run_chore
 from envwatch.daemon.parts import Parts, assemble, reload
 from envwatch.model import ArtifactKind, BuildState, Composition, EnvKey, FileState, Layer
@@ -158,27 +159,45 @@ def test_labels_that_are_taken_away_are_gone(parts: Parts, folder: Path) -> None
     assert pages.environment(parts.catalog, KEY).row.labels == ()
 
 
-def test_the_kernel_is_called_as_the_repository_says(parts: Parts, folder: Path) -> None:
-    write(folder, ocean="dependencies: [ipykernel]\n")
+@pytest.fixture
+def sea(parts: Parts, make_channel: Callable[..., Path]) -> None:
+    """The channel of the namespace has a small package with a kernel."""
+    spec = b'{"argv": ["sea", "{connection_file}"], "display_name": "Sea", "language": "sea"}'
+    file = File("share/jupyter/kernels/sea/kernel.json", spec)
+    url = make_channel("sea", Package("sea", "1.0", noarch="generic", files=(file,))).as_uri()
+    settings = parts.settings()
+    (analyst,) = settings.namespaces
+    with_sea = replace(analyst, channels=(url,), allowed_channels=(url,))
+    reload(parts, replace(settings, namespaces=(with_sea,)))
+
+
+def test_the_kernel_is_called_as_the_repository_says(parts: Parts, folder: Path, sea: None) -> None:
+    write(folder, base="dependencies: []\n", ocean="dependencies: [sea]\n")
     build(parts)
     kernel = parts.store.root / "jupyter/analyst/kernels/analyst-ocean/kernel.json"
     assert '"display_name": "analyst-ocean"' in kernel.read_text()
     said = '    kernel: {display_name: "Ocean (2026)"}\n'
-    write(folder, ocean="dependencies: [ipykernel]\n", said=said)
+    write(folder, base="dependencies: []\n", ocean="dependencies: [sea]\n", said=said)
     build(parts)
     assert '"display_name": "Ocean (2026)"' in kernel.read_text()
 
 
-@pytest.mark.parametrize(("wanted", "kept"), [(1, 1), (3, 3), (99, 3), (None, 2)])
-def test_retention_follows_the_repository_as_far_as_it_may(
-    parts: Parts, folder: Path, wanted: int | None, kept: int
-) -> None:
-    said = f"    retention: {{keep_last: {wanted}}}\n" if wanted else ""
+def kept(parts: Parts, folder: Path, said: str) -> int:
+    """How many generations stay once the repository says this."""
+    write(folder, base=BASE.replace("1.0", "2.0"), said=said)
+    build(parts)
+    return sum(not v.goes for v in chores.prune(parts.worker, dry_run=True))
+
+
+def test_retention_follows_the_repository_as_far_as_it_may(parts: Parts, folder: Path) -> None:
     for version in ("1.0", "2.0", "1.0", "2.0"):
-        write(folder, base=BASE.replace("1.0", version), said=said)
+        write(folder, base=BASE.replace("1.0", version))
         build(parts)
-    verdicts = chores.prune(parts.worker, dry_run=True)
-    assert sum(not v.goes for v in verdicts) == kept
+    said = {n: f"    retention: {{keep_last: {n}}}\n" for n in (1, 3, 99)}
+    found = {n: kept(parts, folder, text) for n, text in said.items()}
+    assert found == {1: 1, 3: 3, 99: 3}
+    assert kept(parts, folder, "") == 2
+    assert parts.catalog.generations.environment(KEY).current == 4
 
 
 def test_an_environment_is_updated_at_its_own_time(parts: Parts, folder: Path) -> None:

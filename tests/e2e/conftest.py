@@ -11,7 +11,15 @@ from repos import GitRepo, make_repo
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from running import Running, text
+from running import Running, starter, text
+
+
+@pytest.fixture(scope="session", autouse=True)
+def forking(home: Path) -> Iterator[None]:
+    """The process that daemons are forked from ends with the last test."""
+    yield
+    if starter.cache_info().currsize:
+        starter().close()
 
 
 @pytest.fixture

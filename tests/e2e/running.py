@@ -9,9 +9,10 @@ import socket
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Mapping
-from contextlib import closing
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from envwatch.catalog.records import BuildRecord, GenerationRecord
 from envwatch.model import EnvKey
 from envwatch.store import Store
 
-CRASHING = Path(__file__).with_name("crash_daemon.py")
+FORKING = Path(__file__).with_name("forking.py")
 DEMO = EnvKey("analyst", "demo")
 
 
@@ -37,6 +38,65 @@ def text(*dependencies: str, name: str = "demo", extra: str = "") -> str:
     return f"name: {name}\ndependencies:\n{listed}{extra}"
 
 
+class Starter:
+    """The process that daemons and commands are forked from."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            (sys.executable, FORKING), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def ask(self, **order: object) -> Any:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(f"{json.dumps(order)}\n")
+        self._process.stdin.flush()
+        return json.loads(self._process.stdout.readline())
+
+    def close(self) -> None:
+        self._process.communicate()
+
+
+@cache
+def starter() -> Starter:
+    """One for all tests of a process."""
+    return Starter()
+
+
+class Forked:
+    """A program that was forked, with the words of `subprocess.Popen`."""
+
+    def __init__(self, program: str, *arguments: object, out: Path, err: Path) -> None:
+        self.pid: int = starter().ask(
+            program=program,
+            arguments=[str(argument) for argument in arguments],
+            environment=os.environ | {"PYTHONPATH": str(FORKING.parent)},
+            out=str(out),
+            err=str(err),
+        )
+        self._code: int | None = None
+
+    def poll(self) -> int | None:
+        if self._code is None:
+            self._code = starter().ask(pid=self.pid)
+        return self._code
+
+    def wait(self, timeout: float = 60) -> int:
+        wait_for(lambda: self.poll() is not None, timeout, f"the end of {self.pid}")
+        assert self._code is not None
+        return self._code
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
+
 @dataclass
 class Running:
     """One root with its config; the daemon on it may come and go."""
@@ -45,7 +105,7 @@ class Running:
     channel: Path
     sources: list[dict[str, Any]]
     more: Mapping[str, Any] = field(default_factory=dict)
-    process: subprocess.Popen[bytes] | None = None
+    process: Forked | None = None
     port: int = field(default_factory=free_port)
 
     @property
@@ -76,13 +136,8 @@ class Running:
 
     def start(self, point: str = "", *, wait: bool = True) -> None:
         self.write_config()
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                (sys.executable, CRASHING, self.config, point),
-                stderr=log,
-                stdout=log,
-                env=os.environ | {"PYTHONPATH": str(CRASHING.parent)},
-            )
+        self.log.touch()
+        self.process = Forked("daemon", self.config, point, out=self.log, err=self.log)
         if wait:
             wait_for(self.answers, what=f"the page, see {self.log.read_text()[-2000:]}")
 
@@ -152,3 +207,66 @@ class Running:
 
     def link(self, key: EnvKey = DEMO) -> Path:
         return self.store.link(key)
+
+
+def cli(running: Running, *arguments: object, check: int = 0) -> subprocess.CompletedProcess[str]:
+    """One command beside a daemon, in a process of its own."""
+    out, err = (running.folder / f"command.{name}" for name in ("out", "err"))
+    for file in (out, err):
+        file.write_text("")
+    process = Forked("envwatch", "-c", running.config, *arguments, out=out, err=err)
+    try:
+        code = process.wait(120)
+    finally:
+        process.kill()
+    done = subprocess.CompletedProcess(arguments, code, out.read_text(), err.read_text())
+    assert code == check, done.stdout + done.stderr
+    return done
+
+
+@contextmanager
+def ended(running: Running) -> Iterator[Running]:
+    """No daemon outlives what it was started for."""
+    try:
+        yield running
+    finally:
+        if running.process is not None:
+            running.kill()
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A stopped daemon's folder as it was at one moment."""
+
+    folder: Path
+    running: Running
+
+    def put_back(self, aside: Path) -> Running:
+        """What became of the folder is moved away; the copy lies where each path says it is."""
+        self.running.folder.rename(aside)
+        _copy(self.folder, self.running.folder)
+        return replace(self.running, sources=list(self.running.sources))
+
+
+def keep(running: Running, folder: Path) -> Kept:
+    """All that lies in the folder of a daemon that does not run now."""
+    assert running.process is None
+    # the children of a daemon that was killed die a moment after it
+    wait_for(lambda: not _is_open(running.folder), what=f"the last process in {running.folder}")
+    _copy(running.folder, folder)
+    return Kept(folder, running)
+
+
+def _is_open(folder: Path) -> bool:
+    """Has any process a file open there?"""
+    for link in Path("/proc").glob("[0-9]*/fd/*"):
+        # processes and files come and go while they are looked at
+        with suppress(OSError):
+            if link.readlink().is_relative_to(folder):
+                return True
+    return False
+
+
+def _copy(source: Path, target: Path) -> None:
+    """With hard links and the socket, which Python's own copies know nothing of."""
+    subprocess.run(("cp", "-a", source, target), check=True, timeout=60)

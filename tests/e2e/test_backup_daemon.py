@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from repos import GitRepo
-from running import DEMO, Running, text
+from running import DEMO, Running, cli, text
 
 from envwatch.catalog.schema import Reason
 from envwatch.git.bare import Bare
 from envwatch.model import BuildState, EnvKey
 
 PEOPLE = EnvKey("people", "mine")
-
-
-def cli(running: Running, *args: object) -> str:
-    command = (sys.executable, "-m", "envwatch", "-c", str(running.config), *map(str, args))
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout + done.stderr
 
 
 def test_a_backup_of_a_running_daemon_is_the_same_elsewhere(
@@ -46,7 +37,7 @@ def test_a_backup_of_a_running_daemon_is_the_same_elsewhere(
     (old.folder / "new").mkdir()
     new = Running(old.folder / "new", channel, sources)
     new.write_config()
-    assert "to be made again" in cli(new, "restore", target)
+    assert "to be made again" in cli(new, "restore", target).stderr
     cli(new, "once")
     assert [g.lock_digest for g in new.generations()[:2]] == before
     assert (new.link(PEOPLE) / "share/tiny/version").read_text() == "1.0"

@@ -13,22 +13,12 @@ from pathlib import Path
 
 import pytest
 from repos import GitRepo
-from running import Running, text
+from running import Running, cli, text
 from waiting import wait_for
 
 from envwatch.demo import MARKER
 
 FILE = "demo/environment.yml"
-
-
-def cli(running: Running, *args: object, check: int = 0) -> subprocess.CompletedProcess[str]:
-    """One command, in a process of its own."""
-    done = subprocess.run(
-        (sys.executable, "-m", "envwatch", "-c", str(running.config), *map(str, args)),
-        capture_output=True, text=True, check=False, timeout=120,
-    )  # fmt: skip
-    assert done.returncode == check, done.stdout + done.stderr
-    return done
 
 
 @pytest.fixture

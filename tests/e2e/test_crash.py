@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 from pip_index import serve_index
-from repos import GitRepo
-from running import Running, text
+from repos import GitRepo, make_repo
+from running import Kept, Running, ended, keep, text
 from waiting import wait_for
 
 from envwatch.model import RUNNING, BuildState
@@ -54,39 +54,59 @@ def settled_at(running: Running, wanted: str) -> int | None:
     return running.generations()[-1].number
 
 
-@pytest.fixture
-def serving(running: Running, repo: GitRepo) -> Running:
-    """A daemon that has published `tiny=1.0`, and was stopped with a newer commit waiting."""
-    running.start()
-    running.wait_current(1)
-    wait_for((running.root / "artifacts/analyst/demo/1/SHA256SUMS").exists)
-    assert running.stop() == 0
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory, channel: Path) -> Kept:
+    """A daemon has published `tiny=1.0`, and was stopped with a newer commit waiting."""
+    folder = tmp_path_factory.mktemp("crash") / "place"
+    repo = make_repo(folder / "environments")
+    repo.commit({FILE: text("tiny=1.0")}, "first")
+    source = {"name": "team", "git": str(repo.path), "branch": "main", "namespace": "analyst"}
+    running = Running(folder, channel, [{**source, "interval": "1s"}])
+    with ended(running):
+        running.start()
+        running.wait_current(1)
+        wait_for((running.root / "artifacts/analyst/demo/1/SHA256SUMS").exists)
+        assert running.stop() == 0
     repo.commit({FILE: text("tiny=2.0")})
-    return running
+    return keep(running, folder.with_name("published"))
+
+
+@pytest.fixture(scope="module", params=[*STATES, *STEPS])
+def killed(request: pytest.FixtureRequest, published: Kept) -> Kept:
+    """What a kill at one point has left."""
+    top = published.folder.parent
+    with ended(published.put_back(top / f"before-{request.param}")) as running:
+        kill_at(running, request.param)
+    return keep(running, top / f"killed-{request.param}")
 
 
 @pytest.fixture
-def serving_pip(serving: Running, repo: GitRepo, tmp_path: Path) -> Iterator[Running]:
-    """The same, where the newer commit has a pip section."""
-    with serve_index(tmp_path / "index") as index:
+def left(killed: Kept, tmp_path: Path) -> Iterator[Running]:
+    """The place of one test after a kill; the daemon does not run."""
+    with ended(killed.put_back(tmp_path / "aside")) as running:
+        yield running
+
+
+@pytest.fixture
+def serving_pip(published: Kept, tmp_path: Path) -> Iterator[Running]:
+    """As published, where the newer commit has a pip section."""
+    place = published.put_back(tmp_path / "aside")
+    with ended(place) as running, serve_index(tmp_path / "index") as index:
         index.wheel("thing")
-        serving.more = {"pip": {"index": index.url}}
+        running.more = {"pip": {"index": index.url}}
+        repo = GitRepo(running.folder / "environments")
         repo.commit({FILE: text("tiny=2.0", "python", extra="  - pip:\n    - thing\n")})
-        yield serving
+        yield running
 
 
-@pytest.mark.parametrize("point", [*STATES, *STEPS])
-def test_killed_at_a_point_it_goes_on(serving: Running, point: str) -> None:
-    kill_at(serving, point)
-    serving.start()
-    check_promises(serving)
+def test_killed_at_a_point_it_goes_on(left: Running) -> None:
+    left.start()
+    check_promises(left)
 
 
-@pytest.mark.parametrize("point", [*STATES, *STEPS])
-def test_killed_again_at_each_point_of_recovery_it_goes_on(serving: Running, point: str) -> None:
-    kill_at(serving, point)
-    kill_in_recovery(serving)
-    check_promises(serving)
+def test_killed_again_at_each_point_of_recovery_it_goes_on(left: Running) -> None:
+    kill_in_recovery(left)
+    check_promises(left)
 
 
 def test_killed_while_pip_packages_are_installed_it_goes_on(serving_pip: Running) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from managed_helpers import Done, git, served, settings_for
 from repos import GitRepo, make_repo
-from running import Running, text
+from running import Running, cli, text
 from waiting import wait_for
 
 from envwatch.git.bare import Bare
@@ -22,13 +22,6 @@ from envwatch.model import EnvKey
 KEY = EnvKey("people", "demo")
 FILE = "demo/environment.yml"
 STUCK = Path(__file__).with_name("stuck_server.py")
-
-
-def cli(running: Running, *args: object, check: int = 0) -> subprocess.CompletedProcess[str]:
-    command = (sys.executable, "-m", "envwatch", "-c", str(running.config), *map(str, args))
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
-    assert done.returncode == check, done.stdout + done.stderr
-    return done
 
 
 @pytest.fixture
