@@ -212,6 +212,11 @@ class SourceSettings:
         return bool(self.branches or (self.base and not self.family))
 
     @property
+    def takes_edits(self) -> bool:
+        """Can somebody change its files here? A request to change it is for its author to edit."""
+        return (self.kind is SourceKind.MANAGED or self.edits == "branch") and not self.base
+
+    @property
     def place(self) -> str:
         """The repository or folder, as people may see it."""
         return redact(self.url) if self.url else str(self.directory)

@@ -29,6 +29,9 @@ class DaemonActions:
     def rebuild(self, key: EnvKey, *, by: str, generation: int | None = None) -> BuildRecord:
         return self.parts.operations.rebuild(key, by=by, generation=generation)
 
+    def update(self, key: EnvKey, *, by: str) -> BuildRecord:
+        return self.parts.operations.update(key, by=by)
+
     def cancel(self, build_id: int, *, by: str) -> BuildRecord:
         return self.parts.operations.cancel(build_id, by=by)
 

@@ -45,7 +45,7 @@ class Editor:
         source = next((s for s in self.sources() if s.name == env.source), None)
         if source is None:
             raise NotFound(f"source `{env.source}` of {key} is not in the config any more")
-        if not _takes_edits(source):
+        if not source.settings.takes_edits:
             raise _takes_none(source.settings)
         snapshot = source.snapshot()
         file = next((f for f in snapshot.files if f.path == env.path), None)
@@ -226,10 +226,6 @@ def _check_name(verdict: Verdict, wanted: Edit) -> None:
 
 def _told(message: Message) -> str:
     return str(Message(Level.ERROR, message.text, message.path, message.line, message.column))
-
-
-def _takes_edits(source: Source) -> bool:
-    return isinstance(source, ManagedSource) or source.settings.edits == "branch"
 
 
 def _takes_none(source: SourceSettings) -> Conflict:

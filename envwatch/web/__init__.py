@@ -15,6 +15,7 @@ from envwatch.web.api import create_api
 from envwatch.web.cache import Cache
 from envwatch.web.context import NAME, Asset, Context, Health, Site, site
 from envwatch.web.downloads import downloads
+from envwatch.web.edits import edits
 from envwatch.web.faults import add_faults
 from envwatch.web.feeds import feeds
 from envwatch.web.forms import add_forms
@@ -64,8 +65,8 @@ def create_app(context: Context) -> Flask:
     app.jinja_env.globals["asset"] = _address
     app.jinja_env.globals["who"] = whoever
     app.jinja_env.globals["may_sign_in"] = _may_sign_in
-    made = (assets, health, hooks, feeds, logs, downloads, git, create_api(), signin, people, pages)
-    for blueprint in made:
+    plain = (assets, health, hooks, feeds, logs, downloads, git)
+    for blueprint in (*plain, create_api(), signin, people, edits, pages):
         app.register_blueprint(blueprint)
     add_faults(app)
     app.before_request(drop_many_ranges)
