@@ -424,7 +424,7 @@ ELSEWHERE = (
     "//evil.example", "https://evil.example", "https:evil.example", "/\\evil.example", "?x=//evil",
     "\\\\evil.example", "/\t/evil.example", "/%09//evil.example", "/%2f/evil.example", " /builds",
     "/%252f/evil.example", "/%5cevil.example", "/%255cevil.example", "javascript:alert(1)", "",
-    "data:text/html,x", "evil.example", "/builds\r\nSet-Cookie: a=b", "/%0d%0aX: y", 
+    "data:text/html,x", "evil.example", "/builds\r\nSet-Cookie: a=b", "/%0d%0aX: y",
     "@evil.example", "///evil.example", "/%00", "http:/evil.example", "/é", "/" + "a" * 3000,
 )  # fmt: skip
 
