@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import node_programs
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from needs import need
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 from web_helpers import Stand, stand
@@ -232,6 +234,51 @@ def test_a_form_that_outlived_its_session_is_sent_after_all(
         page.get_by_role("button", name="Send it again").click()
         expect(page.locator(".made")).to_contain_text("envwatch_")
         assert [t.name for t in made.catalog.tokens.all()] == ["laptop"]
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 390)])
+def test_the_pages_are_fit_for_everybody(
+    browser: Browser, empty_root: Path, tmp_path: Path, scheme: Any, width: int
+) -> None:
+    shutil.copytree(empty_root, tmp_path / "root")
+    house = House(tmp_path / "root", LoginSettings(), free_ports(1)[0])
+    with house.open() as made:
+        view = {"width": width, "height": 900}
+        context = browser.new_context(
+            base_url=house.address, color_scheme=scheme, viewport=view, reduced_motion="reduce"
+        )
+        page = context.new_page()
+        page.goto("/signin?trouble=stale")
+        found = faults(page)
+        _be(context, house, made)
+        page.goto("/me")
+        page.get_by_label("Name", exact=True).fill("laptop")
+        page.get_by_label("Namespaces").fill("ada")
+        page.get_by_role("button", name="Make the token").click()
+        found += faults(page)
+        made.catalog.people.close_all("ada")
+        page.get_by_role("button", name="Revoke").click()
+        expect(page.get_by_role("heading", level=1)).to_have_text("Not sent yet")
+        found += faults(page)
+        context.close()
+    assert found == []
+
+
+def _be(context: BrowserContext, house: House, made: Stand) -> None:
+    made.catalog.people.seen(Identity("ada", ("/staff",)), "oidc")
+    secret = made.catalog.people.open_session("ada", 600)
+    context.add_cookies([{"name": "envwatch_session", "value": secret, "url": house.address}])
+
+
+def faults(page: Page) -> list[str]:
+    """What keeps somebody from using a page, and whether it is wider than its window."""
+    wide = page.evaluate("document.documentElement.scrollWidth > innerWidth")
+    return [f"{page.url} is too wide"] * wide + [
+        f"{page.url}: {v['id']}: {node['target']}"
+        for v in Axe().run(page).response["violations"]
+        if v["impact"] in ("serious", "critical")
+        for node in v["nodes"]
+    ]
 
 
 def test_a_person_signs_in_by_a_hub(
