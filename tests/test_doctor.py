@@ -9,10 +9,20 @@ import sys
 from pathlib import Path
 
 import pytest
+import standin_oidc
 
 from envwatch.cli import machine, main
+from envwatch.cli.logins import logins
 from envwatch.cli.machine import Verdict
-from envwatch.settings import NamespaceSettings, Settings, SourceKind, SourceSettings
+from envwatch.settings import (
+    HubSettings,
+    LoginSettings,
+    NamespaceSettings,
+    ProxyLogin,
+    Settings,
+    SourceKind,
+    SourceSettings,
+)
 
 MOUNTS = """\
 22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
@@ -219,3 +229,46 @@ def test_directory_that_cannot_be_read_fails(tmp_path: Path) -> None:
     (tmp_path / "here").mkdir()
     here, gone = machine.folders(Settings(tmp_path, sources=sources))
     assert (here.verdict, gone.verdict) == (Verdict.OK, Verdict.FAIL)
+
+
+# ---------------------------------------------------------------- who signs people in
+
+
+def test_doctor_asks_the_provider_and_reads_the_secret(tmp_path: Path) -> None:
+    with standin_oidc.running() as oidc:
+        login = standin_oidc.settings_for(tmp_path, oidc.address)
+        (well,) = logins(Settings(tmp_path, login=login))
+        oidc.about = {"issuer": "https://another.example.org"}
+        (other,) = logins(Settings(tmp_path, login=login))
+        (tmp_path / "oidc-secret").unlink()
+        (bare,) = logins(Settings(tmp_path, login=login))
+    assert (well.verdict, well.text) == (Verdict.OK, f"{oidc.address}, 1 key")
+    assert (other.verdict, other.text) == (
+        Verdict.FAIL,
+        f"`{oidc.address}` calls itself by another name",
+    )
+    assert "cannot be read" in bare.text
+
+
+def test_doctor_tells_that_a_hub_is_away(tmp_path: Path) -> None:
+    (tmp_path / "hub").write_text("secret")
+    hub = HubSettings("http://127.0.0.1:1", "service-envwatch", tmp_path / "hub")
+    (found,) = logins(Settings(tmp_path, login=LoginSettings(jupyterhub=hub)))
+    assert found.verdict is Verdict.FAIL
+    assert found.text.startswith("127.0.0.1:1: ")
+
+
+@pytest.mark.parametrize(
+    ("trusted", "verdict"),
+    [
+        (("127.0.0.1/32",), Verdict.WARN),
+        (("0.0.0.0/0",), Verdict.WARN),
+        (("::/0",), Verdict.WARN),
+        (("10.0.0.7/32",), Verdict.OK),
+    ],
+)
+def test_doctor_warns_where_everybody_here_can_be_anybody(
+    tmp_path: Path, trusted: tuple[str, ...], verdict: Verdict
+) -> None:
+    login = LoginSettings(proxy=ProxyLogin("X-Forwarded-User", trusted=trusted))
+    assert [f.verdict for f in logins(Settings(tmp_path, login=login))] == [verdict]

@@ -7,6 +7,7 @@ import sys
 import click
 
 from envwatch.cli.context import Options
+from envwatch.cli.logins import logins
 from envwatch.cli.machine import Verdict, examine
 from envwatch.cli.output import json_option, print_json, print_table
 from envwatch.cli.settings import settings_of
@@ -22,7 +23,8 @@ def command(options: Options, as_json: bool) -> None:
 
     Run it as the user that runs envwatch. Exits with 1 if something must be repaired.
     """
-    findings = tuple(examine(settings_of(options)))
+    settings = settings_of(options)
+    findings = (*examine(settings), *logins(settings))
     if as_json:
         print_json(findings)
     else:

@@ -181,8 +181,8 @@ def _signed_in(provider: Provider, identity: Identity, wanted: str) -> Response:
     site().rights.note(Visitor(identity.name), "sign in", f"by {provider.name}")
     logger.info("signed in by %s: %s", provider.name, identity.name)
     response = to(wanted)
+    # the cookie of forms stays: one may wait in another tab to be sent by this person
     cookies.write(response, cookies.SESSION, secret, seconds)
-    cookies.drop(response, cookies.FORM)
     return response
 
 

@@ -43,6 +43,7 @@ PAGES = (
     "/source?name=team",
     "/packages?name=pandas",
     "/notifiers",
+    "/signin",
     "/analyst/demo/3/environment.tar.zst",
     "/analyst/nope/",
 )

@@ -1,0 +1,318 @@
+"""Real providers and a real browser: sign in, sign out, everywhere, and after a restart."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import node_programs
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from needs import need
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from web_helpers import Stand, stand
+
+from envwatch.access import Identity
+from envwatch.settings import HubSettings, LoginSettings, Network, OidcSettings, WebSettings
+from envwatch.signin import open_providers
+from envwatch.web import serve
+
+pytestmark = pytest.mark.browser
+
+FLAGS = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
+SECRET = "0123456789abcdef0123456789abcdef"
+
+PROVIDER = """
+import Provider from 'oidc-provider';
+const [issuer, back] = process.argv.slice(2);
+const provider = new Provider(issuer, {
+  clients: [{ client_id: 'envwatch', client_secret: '%s', redirect_uris: [back],
+              grant_types: ['authorization_code'], response_types: ['code'] }],
+  pkce: { required: () => true },
+  cookies: { keys: ['a key of the test'] },
+  claims: { openid: ['sub'], profile: ['preferred_username', 'groups'] },
+  findAccount: (_, id) => ({
+    accountId: id,
+    claims: async () => ({ sub: id, preferred_username: id, groups: ['staff'] }),
+  }),
+});
+provider.listen(Number(new URL(issuer).port), '127.0.0.1');
+"""
+
+HUB = """
+import sys
+c.JupyterHub.authenticator_class = "dummy"
+c.DummyAuthenticator.allow_all = True
+c.JupyterHub.db_url = "sqlite:///:memory:"
+c.JupyterHub.bind_url = "{url}"
+c.JupyterHub.hub_port = {port}
+c.ConfigurableHTTPProxy.api_url = "http://127.0.0.1:{api}"
+c.ConfigurableHTTPProxy.command = ["node", "{proxy}"]
+c.JupyterHub.spawner_class = "simple"
+c.JupyterHub.load_groups = {{"staff": {{"users": ["ada"]}}}}
+c.JupyterHub.services = [
+    {{
+        "name": "envwatch",
+        "api_token": "{secret}",
+        "oauth_client_id": "service-envwatch",
+        "oauth_redirect_uri": "{back}",
+        "oauth_no_confirm": True,
+    }}
+]
+c.JupyterHub.load_roles = [
+    {{"name": "user", "scopes": ["self", "access:services!service=envwatch"]}},
+]
+"""
+
+
+def free_ports(count: int) -> list[int]:
+    with ExitStack() as stack:
+        found = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in found:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in found]
+
+
+@dataclass
+class House:
+    """The pages at one address, which can be closed and opened again on the same catalog."""
+
+    root: Path
+    login: LoginSettings
+    port: int
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @contextmanager
+    def open(self) -> Iterator[Stand]:
+        providers = open_providers(self.login, Network())
+        with stand(self.root, self.address, providers=providers, login=self.login) as made:
+            server = serve(made.app, WebSettings(port=self.port))
+            try:
+                yield made
+            finally:
+                server.stop()
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    chromium = need("chromium")
+    home = tmp_path_factory.mktemp("browser")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=chromium, args=list(FLAGS), env={"HOME": str(home)}
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(browser: Browser) -> Iterator[Callable[[House], Page]]:
+    """Another browser of a person, which asks nobody but this machine."""
+    contexts: list[BrowserContext] = []
+
+    def new(house: House, *, scripts: bool = True) -> Page:
+        context = browser.new_context(base_url=house.address, java_script_enabled=scripts)
+        context.route(
+            lambda url: not url.startswith("http://127.0.0.1:"), lambda route: route.abort()
+        )
+        contexts.append(context)
+        return context.new_page()
+
+    yield new
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture
+def house(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, empty_root: Path
+) -> Iterator[House]:
+    node = node_programs.installed(tmp_path_factory)
+    port, other = free_ports(2)
+    script = node / f"provider-{other}.mjs"
+    script.write_text(PROVIDER % SECRET)
+    (tmp_path / "secret").write_text(SECRET)
+    issuer = f"http://127.0.0.1:{other}"
+    login = LoginSettings(oidc=OidcSettings(issuer, "envwatch", tmp_path / "secret", title="Lab"))
+    shutil.copytree(empty_root, tmp_path / "root")
+    made = House(tmp_path / "root", login, port)
+    back = f"{made.address}/signin/oidc/callback"
+    about = f"{issuer}/.well-known/openid-configuration"
+    with node_programs.program(need("node"), script, issuer, back, url=about, cwd=tmp_path):
+        yield made
+
+
+def sign_in(page: Page, name: str = "ada") -> None:
+    """From any page, by the provider's own."""
+    page.get_by_role("link", name="Sign in").click()
+    page.get_by_role("link", name="Continue with Lab").click()
+    page.locator("[name=login]").fill(name)
+    page.locator("[name=password]").fill("whatever")
+    page.get_by_role("button", name="Sign-in").click()
+    page.get_by_role("button", name="Continue").click()
+
+
+def test_a_person_signs_in_and_out(house: House, visit: Callable[..., Page]) -> None:
+    with house.open() as made:
+        page = visit(house, scripts=False)
+        page.goto("/builds")
+        sign_in(page)
+        expect(page).to_have_url(f"{house.address}/builds")
+        page.get_by_role("link", name="ada").click()
+        expect(page.get_by_role("heading", level=1)).to_have_text("ada")
+        expect(page.locator(".labels")).to_have_text("staff")
+        assert made.catalog.people.identity("ada") == Identity("ada", ("staff",))
+        page.get_by_role("button", name="Sign out", exact=True).click()
+        expect(page.get_by_role("status")).to_contain_text("You are signed out here")
+        page.goto("/me")
+        expect(page.get_by_role("heading", level=1)).to_have_text("Sign in")
+
+
+def test_signing_out_everywhere_reaches_the_other_browser(
+    house: House, visit: Callable[..., Page]
+) -> None:
+    with house.open():
+        one, two, bob = visit(house), visit(house), visit(house)
+        for page, name in ((one, "ada"), (two, "ada"), (bob, "bob")):
+            page.goto("/")
+            sign_in(page, name)
+        one.goto("/me")
+        one.get_by_role("button", name="Sign out everywhere").click()
+        for page in (one, two):
+            page.goto("/me")
+            expect(page.get_by_role("heading", level=1)).to_have_text("Sign in")
+        bob.goto("/me")
+        expect(bob.get_by_role("heading", level=1)).to_have_text("bob")
+
+
+def test_a_session_survives_a_restart(house: House, visit: Callable[..., Page]) -> None:
+    page = visit(house)
+    with house.open():
+        page.goto("/")
+        sign_in(page)
+    with house.open():
+        page.goto("/me")
+        expect(page.get_by_role("heading", level=1)).to_have_text("ada")
+
+
+def test_no_code_stays_in_the_history(house: House, visit: Callable[..., Page]) -> None:
+    page = visit(house)
+    with house.open():
+        page.goto("/sources")
+        sign_in(page)
+        expect(page).to_have_url(f"{house.address}/sources")
+        page.go_back()
+        assert "code=" not in page.url
+        assert not page.url.startswith(f"{house.address}/signin/oidc")
+
+
+def test_a_form_that_outlived_its_session_is_sent_after_all(
+    house: House, visit: Callable[..., Page]
+) -> None:
+    with house.open() as made:
+        page = visit(house, scripts=False)
+        page.goto("/")
+        sign_in(page)
+        page.goto("/me")
+        page.get_by_label("Name", exact=True).fill("laptop")
+        page.get_by_label("Namespaces").fill("ada")
+        made.catalog.people.close_all("ada")
+        page.get_by_role("button", name="Make the token").click()
+        expect(page.get_by_role("heading", level=1)).to_have_text("Not sent yet")
+        with page.context.expect_page() as opened:
+            page.get_by_role("link", name="Continue with Lab").click()
+        expect(opened.value.get_by_role("heading", level=1)).to_have_text("You are signed in")
+        page.get_by_role("button", name="Send it again").click()
+        expect(page.locator(".made")).to_contain_text("envwatch_")
+        assert [t.name for t in made.catalog.tokens.all()] == ["laptop"]
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 390)])
+def test_the_pages_are_fit_for_everybody(
+    browser: Browser, empty_root: Path, tmp_path: Path, scheme: Any, width: int
+) -> None:
+    shutil.copytree(empty_root, tmp_path / "root")
+    house = House(tmp_path / "root", LoginSettings(), free_ports(1)[0])
+    with house.open() as made:
+        view = {"width": width, "height": 900}
+        context = browser.new_context(
+            base_url=house.address, color_scheme=scheme, viewport=view, reduced_motion="reduce"
+        )
+        page = context.new_page()
+        page.goto("/signin?trouble=stale")
+        found = faults(page)
+        _be(context, house, made)
+        page.goto("/me")
+        page.get_by_label("Name", exact=True).fill("laptop")
+        page.get_by_label("Namespaces").fill("ada")
+        page.get_by_role("button", name="Make the token").click()
+        found += faults(page)
+        made.catalog.people.close_all("ada")
+        page.get_by_role("button", name="Revoke").click()
+        expect(page.get_by_role("heading", level=1)).to_have_text("Not sent yet")
+        found += faults(page)
+        context.close()
+    assert found == []
+
+
+def _be(context: BrowserContext, house: House, made: Stand) -> None:
+    made.catalog.people.seen(Identity("ada", ("/staff",)), "oidc")
+    secret = made.catalog.people.open_session("ada", 600)
+    context.add_cookies([{"name": "envwatch_session", "value": secret, "url": house.address}])
+
+
+def faults(page: Page) -> list[str]:
+    """What keeps somebody from using a page, and whether it is wider than its window."""
+    wide = page.evaluate("document.documentElement.scrollWidth > innerWidth")
+    return [f"{page.url} is too wide"] * wide + [
+        f"{page.url}: {v['id']}: {node['target']}"
+        for v in Axe().run(page).response["violations"]
+        if v["impact"] in ("serious", "critical")
+        for node in v["nodes"]
+    ]
+
+
+def test_a_person_signs_in_by_a_hub(
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    empty_root: Path,
+    visit: Callable[..., Page],
+) -> None:
+    node = node_programs.installed(tmp_path_factory)
+    port, front, hub, api = free_ports(4)
+    (tmp_path / "secret").write_text(SECRET)
+    url = f"http://127.0.0.1:{front}/base"
+    login = LoginSettings(jupyterhub=HubSettings(url, "service-envwatch", tmp_path / "secret"))
+    shutil.copytree(empty_root, tmp_path / "root")
+    house = House(tmp_path / "root", login, port)
+    back = f"{house.address}/signin/jupyterhub/callback"
+    proxy = node / "node_modules/configurable-http-proxy/bin/configurable-http-proxy"
+    values = {"url": url, "port": hub, "api": api, "proxy": proxy, "secret": SECRET, "back": back}
+    (tmp_path / "jupyterhub_config.py").write_text(HUB.format(**values))
+    command = (sys.executable, "-m", "jupyterhub", "-f", tmp_path / "jupyterhub_config.py")
+    (provider,) = open_providers(login, Network())
+    with (
+        node_programs.program(*command, url=f"{url}/hub/api/", cwd=tmp_path),
+        house.open() as made,
+    ):
+        assert provider.check().startswith(f"{url}, version ")
+        page = visit(house)
+        page.goto("/sources")
+        page.get_by_role("link", name="Sign in").click()
+        page.get_by_role("link", name="Continue with JupyterHub").click()
+        page.get_by_label("Username").fill("ada")
+        page.get_by_label("Password").fill("whatever")
+        page.get_by_role("button", name="Sign in").click()
+        expect(page).to_have_url(f"{house.address}/sources")
+        page.goto("/me")
+        expect(page.get_by_role("heading", level=1)).to_have_text("ada")
+        assert made.catalog.people.identity("ada") == Identity("ada", ("staff",))
