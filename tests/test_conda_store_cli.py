@@ -20,6 +20,7 @@ from needs import lack
 sys.path.insert(0, str(Path(__file__).parent / "e2e"))
 
 from running import Running, text
+from waiting import wait_for
 
 from envwatch.model import EnvKey
 
@@ -37,9 +38,9 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         found = folder / "bin" / "conda-store"
         if not found.exists():
-            subprocess.run((sys.executable, "-m", "venv", folder), check=True)
             pip = (folder / "bin" / "pip", "install", "-q", f"conda-store=={VERSION}")
             env = os.environ | {"HOME": str(folder)}  # what pip asks for its greeting writes there
+            subprocess.run((sys.executable, "-m", "venv", folder), check=True, env=env)
             done = subprocess.run(
                 pip, capture_output=True, text=True, check=False, timeout=240, env=env
             )
@@ -91,13 +92,18 @@ class Client:
         return int(self.call("POST", "/specification/", body)["data"]["build_id"])
 
 
-@pytest.fixture
-def client(program: Path, channel: Path, tmp_path: Path) -> Iterator[Client]:
+@pytest.fixture(scope="module")
+def client(
+    program: Path, channel: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Client]:
+    """One daemon for all: each test has environments of its own in it."""
+    folder = tmp_path_factory.mktemp("store")
     source = {"name": "people", "managed": True, "interval": "1h"}
-    running = Running(tmp_path, channel, [source])
+    running = Running(folder, channel, [source])
     try:
-        running.start()
-        yield Client(running, program, _folder(tmp_path), _token(running))
+        running.start(wait=False)
+        wait_for(running.answers, 120, "the page")
+        yield Client(running, program, _folder(folder), _token(running))
     finally:
         running.kill()
 
@@ -123,7 +129,7 @@ def test_from_a_specification_to_a_running_program(client: Client) -> None:
     prefix = client.running.wait_current(1, KEY)
     assert (prefix / "share/tiny/version").read_text() == "1.0"
 
-    said = client("run", "people/demo", "python", "-c", "import sys; print(sys.prefix)")
+    said = client("run", "people/demo", "--", "python", "-c", "import sys; print(sys.prefix)")
     assert said.strip() == str(client.folder / "conda-store" / str(build))
 
     for artifact in ("yaml", "lockfile", "archive"):
@@ -137,50 +143,65 @@ def test_from_a_specification_to_a_running_program(client: Client) -> None:
 
 
 def test_what_is_there_is_listed(client: Client) -> None:
-    build = client.submit(text("tiny=1.0"))
+    build = client.submit(text("tiny=1.0", name="listed"))
     client("wait", build, "--interval", 1)
     told = client("info")
     assert "Default namespace is people" in told
     assert "Authenticated True" in told
     assert "people" in client("list", "namespace")
-    assert json.loads(client("list", "environment", "--output", "json"))[0]["name"] == "demo"
     options = ("--status", "COMPLETED", "--artifact", "LOCKFILE", "--package", "tiny")
+    found = json.loads(client("list", "environment", "--output", "json", *options))
+    assert "listed" in {e["name"] for e in found}
+    found = json.loads(client("list", "build", "--output", "json", *options))
+    assert build in {b["id"] for b in found}
     for kind in ("environment", "build"):
-        found = json.loads(client("list", kind, "--output", "json", *options))
-        assert len(found) == 1, kind
         assert json.loads(client("list", kind, "--output", "json", "--package", "absent")) == []
+        assert "listed" in client("list", kind) or kind == "build"
 
 
 def test_what_failed_is_told(client: Client) -> None:
-    build = client.submit(text("no-such-package"))
+    build = client.submit(text("no-such-package", name="failing"))
     client("wait", build, "--interval", 1, check=1)
-    assert len(json.loads(client("list", "build", "--output", "json", "--status", "FAILED"))) == 1
+    found = json.loads(client("list", "build", "--output", "json", "--status", "FAILED"))
+    assert [b["id"] for b in found] == [build]
     assert "no-such-package" in client.call("GET", f"/build/{build}/")["data"]["status_info"]
 
 
 def test_packages_are_chosen_without_a_build(client: Client) -> None:
-    (client.folder / "env.yml").write_text(text("tiny>=1"))
+    (client.folder / "env.yml").write_text(text("tiny>=1", name="chosen"))
     found = json.loads(client("solve", "env.yml", "--output", "json"))
     assert "tiny" in {p["name"] for p in found}
     assert "Total Size" in client("solve", "env.yml")
-    assert client.call("GET", "/environment/")["count"] == 0
+    assert client.call("GET", "/environment/?name=chosen")["count"] == 0
+
+
+def test_a_plan_says_what_would_change(client: Client) -> None:
+    build = client.submit(text("tiny=1.0", name="planned"))
+    client("wait", build, "--interval", 1)
+    body = {"namespace": "people", "specification": text("tiny=2.0", name="planned")}
+    found = client.call("POST", "/plan/", body)["data"]
+    assert (found["move"], found["against"]) == ("changed", 1)
+    assert [c["new"]["version"] for c in found["diff"]["upgraded"]] == ["2.0"]
+    body["specification"] = "name: planned\ndependencies: tiny\n"
+    found = client.call("POST", "/plan/", body)["data"]
+    assert (found["move"], found["messages"][0]["line"]) == ("refused", 2)
 
 
 def test_a_token_makes_a_smaller_one(client: Client) -> None:
-    build = client.submit(text("tiny=1.0"))
-    client("wait", build, "--interval", 1)
-    small = client("token", "--permission", "people/demo:viewer", "--expiration", 600)
-    assert "people/demo" in client("info", token=small)
-    assert json.loads(client("list", "environment", "--output", "json", token=small))
+    client.submit(text("tiny=1.0", name="shared"))
+    small = client("token", "--permission", "people/shared:viewer", "--expiration", 600)
+    assert "shared" in client("info", token=small)
+    found = json.loads(client("list", "environment", "--output", "json", token=small))
+    assert [e["name"] for e in found] == ["shared"]
     permission = client.call("GET", "/permission/", Authorization=f"Bearer {small}")["data"]
-    assert permission["entity_roles"] == {"people/demo": ["viewer"]}
+    assert permission["entity_roles"] == {"people/shared": ["viewer"]}
     assert permission["expiration"] is not None
     client("token", "--permission", "*/*:admin", check=1)
 
 
 def test_who_may_see_nothing_is_shown_nothing(client: Client) -> None:
-    client.submit(text("tiny=1.0"))
+    client.submit(text("tiny=1.0", name="secret"))
     eve = _token(client.running, "eve", "--namespaces", "elsewhere")
     assert json.loads(client("list", "environment", "--output", "json", token=eve)) == []
     assert json.loads(client("list", "build", "--output", "json", token=eve)) == []
-    client("download", "people/demo", check=1, token=eve)
+    client("download", "people/secret", check=1, token=eve)
