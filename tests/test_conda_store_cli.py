@@ -139,7 +139,7 @@ def test_from_a_specification_to_a_running_program(client: Client) -> None:
     with tarfile.open(client.folder / f"build-{build}.tar.gz", "r:gz") as archive:
         assert "bin/activate" in archive.getnames()
     client("download", build, "--artifact", "logs", "--output-filename", "log")
-    assert "2 packages chosen" in (client.folder / "log").read_text()
+    assert "packages chosen" in (client.folder / "log").read_text()
 
 
 def test_what_is_there_is_listed(client: Client) -> None:

@@ -348,6 +348,15 @@ def test_a_token_ends_with_the_one_that_made_it(filled: Stand) -> None:
     assert call(filled, "/token/", made.secret, method="POST", json=past).status_code == 400
 
 
+def test_a_token_ends_itself_and_no_other(filled: Stand) -> None:
+    ada = token(filled, "ml/*", name="ada")
+    token(filled, "ml/*", name="bob")
+    assert [t["name"] for t in data(filled, "/token/", ada)] == ["ada"]
+    assert call(filled, "/token/bob/", ada, method="DELETE").status_code == 404
+    assert call(filled, "/token/ada/", ada, method="DELETE").status_code == 200
+    assert call(filled, "/token/", ada).status_code == 401
+
+
 # ---------------------------------------------------------------- described
 
 
