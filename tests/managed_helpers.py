@@ -12,6 +12,7 @@ from pathlib import Path
 
 from repos import GitRepo
 
+from envwatch.daemon.actions import DaemonActions
 from envwatch.daemon.parts import Parts, assemble
 from envwatch.git.bare import Bare
 from envwatch.receive import Receiver
@@ -144,6 +145,7 @@ def served(settings: Settings) -> Iterator[Lab]:
             git=parts.pushes,
             hooks=Receiver(parts.catalog, parts.settings, parts.operations.mark),
             next_look=lambda _: None,
+            actions=DaemonActions(parts),
         )
         limit = body_limit(parts.catalog, lambda: settings)
         server = serve(create_app(context), settings.web, limit)

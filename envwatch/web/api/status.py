@@ -174,13 +174,14 @@ def token(body: WantedToken) -> NewToken:
 
 
 def tokens() -> tuple[Token, ...]:
-    """The tokens of who asks, without their secrets."""
+    """The tokens of who asks, without their secrets; by a token, that one alone."""
     return tuple(_shown(t) for t in _mine(visitor()))
 
 
 def revoke(name: str) -> None:
     """Let a token of one's own be none any more."""
-    if not any(t.name == name for t in _mine(visitor())):
+    now = datetime.now(UTC)
+    if not any(t.name == name and t.is_valid(now) for t in _mine(visitor())):
         raise NotFound(f"you have no token `{name}`")
     site().context.catalog.tokens.revoke(name)
     audit("token revoke", detail=name)
@@ -190,8 +191,8 @@ def _mine(who: Visitor) -> tuple[TokenRecord, ...]:
     if not who.signed_in:
         raise Unknown("tokens belong to somebody who is signed in", hint="sign in, or send a token")
     parent = _token_of(who)
-    if parent and not parent.owner:
-        # one that was made on the host belongs to nobody: it sees itself
+    if parent is not None:
+        # a token that leaked must not tell of the others, nor end them
         return (parent,)
     return tuple(t for t in site().context.catalog.tokens.all() if t.owner == who.name)
 
@@ -201,7 +202,8 @@ def _token_of(who: Visitor) -> TokenRecord | None:
         return None
     now = datetime.now(UTC)
     known = site().context.catalog.tokens.all()
-    return next(t for t in known if t.name == who.token and t.is_valid(now))
+    found = (t for t in known if t.name == who.token and t.is_valid(now))
+    return next(found, None)
 
 
 def _grants(who: Visitor, body: WantedToken) -> tuple[Grant, ...]:
