@@ -20,6 +20,7 @@ from envwatch.catalog import Catalog, open_catalog
 from envwatch.catalog.deliveries import NewDelivery
 from envwatch.catalog.recipients import Recipient, Trouble
 from envwatch.catalog.records import BuildRecord
+from envwatch.config.people_fill import OPEN
 from envwatch.hooks.decision import Decision
 from envwatch.hooks.sender import Forge
 from envwatch.model import (
@@ -44,7 +45,7 @@ from envwatch.model import (
     Spec,
 )
 from envwatch.receive import Receiver
-from envwatch.settings import Settings, SourceKind, SourceSettings, WebSettings
+from envwatch.settings import AccessSettings, Settings, SourceKind, SourceSettings, WebSettings
 from envwatch.storage.filesystem import FilesystemStorage, open_storage
 from envwatch.telling import Letter, Notice, NoticeKind, Status, StatusState
 from envwatch.web import Context, Health, create_app
@@ -122,13 +123,17 @@ class Stand:
 
 
 @contextmanager
-def stand(root: Path, url: str = "https://env.example.org") -> Iterator[Stand]:
+def stand(
+    root: Path, url: str = "https://env.example.org", access: AccessSettings | None = None
+) -> Iterator[Stand]:
     catalog = open_catalog(root / "catalog.sqlite", durable=False)
     made: Stand
-    settings = Settings(root, web=WebSettings(url=url))
+    settings = Settings(
+        root, web=WebSettings(url=url), access=access or AccessSettings(anonymous=OPEN)
+    )
     context = Context(
         catalog=catalog,
-        current=lambda: settings,
+        current=lambda: made.settings,
         storage=open_storage(root),
         log_path=lambda build_id: root / "logs" / f"{build_id}.log",
         health=lambda: made.health,

@@ -13,6 +13,8 @@ from pydantic import TypeAdapter
 from envwatch.views import environments as lists
 from envwatch.web.cache import Answer
 from envwatch.web.context import site
+from envwatch.web.seeing import scope
+from envwatch.web.visitor import visitor
 
 HTML = "text/html; charset=utf-8"
 JSON = "application/json"
@@ -49,14 +51,23 @@ def show(
 
 
 def remembered(key: Hashable, make: Callable[[], Answer]) -> Response:
-    return respond(site().cache.get(key, make))
+    """What was made for one visitor is shown to nobody else."""
+    who = visitor()
+    mine = (who.name, who.token, tuple(sorted(who.grants)), key)
+    return respond(site().cache.get(mine, make))
 
 
 def page(template: str, **values: Any) -> Answer:
     """A page within the frame that all pages share."""
     context = site().context
-    frame = lists.frame(context.catalog.database)
-    text = render_template(template, frame=frame, health=context.health(), **values)
+    text = render_template(
+        template,
+        frame=lists.frame(context.catalog.database, scope()),
+        health=context.health(),
+        visitor=visitor(),
+        sees_all=scope().everything,
+        **values,
+    )
     return answer(text.encode(), HTML)
 
 

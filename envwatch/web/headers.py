@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from flask import Response, request
+from flask import Response, g, request
 from secure import Secure
 from secure.headers import (
     ContentSecurityPolicy,
@@ -44,6 +44,17 @@ SANDBOX = "default-src 'none'; sandbox; frame-ancestors 'none'"
 def add_headers(response: Response) -> Response:
     for name, value in _HEADERS:
         response.headers.setdefault(name, value)
+    return response
+
+
+def keep_private(response: Response) -> Response:
+    """An answer that depends on who asks is kept for nobody else."""
+    if "visitor" not in g:
+        return response
+    response.vary.update(("Cookie", "Authorization"))
+    said = response.headers.get("Cache-Control", "")
+    if g.visitor.signed_in:
+        response.headers["Cache-Control"] = f"private, {said}" if said else "private"
     return response
 
 
