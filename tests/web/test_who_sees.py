@@ -317,6 +317,28 @@ def test_what_is_not_seen_is_not_counted(cast: Cast, who: str, environments: int
     assert shown == environments
 
 
+@pytest.mark.parametrize(
+    ("who", "counts", "sources"),
+    [
+        ("anonymous", "0 building, 0 failed, 0 ready", "0 sources"),
+        ("one", "1 building, 0 failed, 0 ready", "0 sources"),
+        ("viewer", "1 building, 0 failed, 1 ready", "1 source"),
+        ("owner", "2 building, 0 failed, 4 ready", "2 sources"),
+    ],
+)
+def test_the_frame_of_a_page_counts_what_is_seen(
+    cast: Cast, who: str, counts: str, sources: str
+) -> None:
+    text = cast.get(who, "/packages").text
+    assert f">{counts}<" in text
+    assert f">{sources}<" in text
+
+
+def test_who_is_told_is_for_who_sees_everything(cast: Cast) -> None:
+    seen = {who for who in EVERYBODY if "none in trouble" in cast.get(who, "/sources").text}
+    assert seen == set(SEE_ALL)
+
+
 def test_a_build_waits_for_those_only_that_are_seen(cast: Cast) -> None:
     waiting = cast.get("viewer", "/builds.json?state=queued").json["builds"]
     (build,) = (b["build"]["id"] for b in waiting)
@@ -387,6 +409,13 @@ def test_a_preview_is_seen_by_who_sees_its_target(alone: Cast) -> None:
         alone.without_name("one", f"/lab/{n}/", n) for n in ("demo-pr-7", "demo-absent")
     )
     assert hidden == missing
+
+
+def test_previews_that_are_not_seen_are_not_listed_with_their_target(alone: Cast) -> None:
+    commit(alone.made.catalog, preview_of(OWN, "hushed-pr-7"), source="lab")
+    pages = {who: alone.get(who, "/lab/demo/index.json").json for who in SEE_ONE}
+    seen = {who for who, page in pages.items() if page["previews"]}
+    assert seen == set(SEE_LAB)
 
 
 def test_an_open_place_pays_nothing() -> None:
