@@ -12,11 +12,13 @@ from pathlib import Path
 
 from repos import GitRepo
 
+from envwatch.config.people_fill import OPEN
 from envwatch.daemon.actions import DaemonActions
 from envwatch.daemon.parts import Parts, assemble
 from envwatch.git.bare import Bare
 from envwatch.receive import Receiver
 from envwatch.settings import (
+    AccessSettings,
     NamespaceSettings,
     Role,
     Settings,
@@ -127,7 +129,12 @@ def settings_for(root: Path, *more: SourceSettings, max_push: int = 64 * MIB) ->
     namespaces = tuple(NamespaceSettings(n, allowed_channels=("conda-forge",)) for n in names)
     web = WebSettings(port=0, url="https://env.example.org", max_push=max_push)
     return Settings(
-        root, sources=(people, *more), namespaces=namespaces, web=web, durability="fast"
+        root,
+        sources=(people, *more),
+        namespaces=namespaces,
+        web=web,
+        durability="fast",
+        access=AccessSettings(anonymous=OPEN),
     )
 
 

@@ -20,6 +20,7 @@ from envwatch.catalog import Catalog, open_catalog
 from envwatch.catalog.deliveries import NewDelivery
 from envwatch.catalog.recipients import Recipient, Trouble
 from envwatch.catalog.records import BuildRecord
+from envwatch.config.people_fill import OPEN
 from envwatch.hooks.decision import Decision
 from envwatch.hooks.sender import Forge
 from envwatch.model import (
@@ -44,7 +45,7 @@ from envwatch.model import (
     Spec,
 )
 from envwatch.receive import Receiver
-from envwatch.settings import Settings, SourceKind, SourceSettings, WebSettings
+from envwatch.settings import AccessSettings, Settings, SourceKind, SourceSettings, WebSettings
 from envwatch.signin import Provider
 from envwatch.storage.filesystem import FilesystemStorage, open_storage
 from envwatch.telling import Letter, Notice, NoticeKind, Status, StatusState
@@ -133,10 +134,12 @@ def stand(
     """`more` are settings."""
     catalog = open_catalog(root / "catalog.sqlite", durable=False)
     made: Stand
-    settings = Settings(root, web=WebSettings(url=url), **more)
+    settings = Settings(
+        root, **{"web": WebSettings(url=url), "access": AccessSettings(anonymous=OPEN), **more}
+    )
     context = Context(
         catalog=catalog,
-        current=lambda: settings,
+        current=lambda: made.settings,
         storage=open_storage(root),
         log_path=lambda build_id: root / "logs" / f"{build_id}.log",
         health=lambda: made.health,

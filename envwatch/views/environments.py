@@ -16,6 +16,7 @@ from envwatch.catalog.schema import SourceState
 from envwatch.catalog.sources import preview_member
 from envwatch.model import RUNNING, BuildState, EnvKey, EnvState, GitState
 from envwatch.views.commits import commits
+from envwatch.views.scope import EVERYTHING, Scope, of_sources
 from envwatch.views.values import Counts, EnvRow, Frame, Listing, NamespaceRow
 
 ENV = schema.environment.c
@@ -74,10 +75,12 @@ def listing(  # noqa: PLR0913  # each filter of the page is one
     retired: bool = False,
     page: int = 1,
     size: int = 50,
+    scope: Scope = EVERYTHING,
 ) -> Listing:
     """One page of environments, those that need attention first, then the newest change."""
     where = _where(namespace, search, retired=retired)
     where += [carries(label)] if label else []
+    where += scope.where()
     of_previews = [*where, ENV.preview_of != ""]
     where.append(ENV.preview_of == "")
     filtered = of_previews if state == PREVIEW else [*where, *_state_filter(state)]
@@ -98,13 +101,13 @@ def listing(  # noqa: PLR0913  # each filter of the page is one
     return Listing(found, page, pages, total, counts)
 
 
-def namespaces(database: Database) -> tuple[NamespaceRow, ...]:
+def namespaces(database: Database, scope: Scope = EVERYTHING) -> tuple[NamespaceRow, ...]:
     """Those that have an environment, by name."""
     attention = case((needs_attention, 1), else_=0)
     query = (
         select(ENV.namespace, func.count(), func.sum(attention))
         .select_from(_joined)
-        .where(*_LIVING)
+        .where(*_LIVING, *scope.where())
         .group_by(ENV.namespace)
         .order_by(ENV.namespace)
     )
@@ -112,28 +115,29 @@ def namespaces(database: Database) -> tuple[NamespaceRow, ...]:
         return tuple(NamespaceRow(*row) for row in c.execute(query))
 
 
-def has_namespace(database: Database, name: str) -> bool:
+def has_namespace(database: Database, name: str, scope: Scope = EVERYTHING) -> bool:
     """Was there ever an environment in it?"""
+    query = select(ENV.id).where(ENV.namespace == name, *scope.where()).limit(1)
     with database.read() as c:
-        return c.execute(select(ENV.id).where(ENV.namespace == name).limit(1)).first() is not None
+        return c.execute(query).first() is not None
 
 
-def frame(database: Database) -> Frame:
+def frame(database: Database, scope: Scope = EVERYTHING) -> Frame:
     """What every page says of the whole."""
     SOURCE = schema.source.c  # noqa: N806  # the columns, as above
     failing = case((SOURCE.state.in_(TROUBLED), 1), else_=0)
     with database.read() as c:
         sources, failed, looked_at = c.execute(
             select(func.count(), func.sum(failing), func.min(SOURCE.looked_at)).where(
-                SOURCE.removed_at.is_(None), ~preview_member
+                SOURCE.removed_at.is_(None), ~preview_member, *of_sources(c, scope)
             )
         ).one()
         return Frame(
-            counts=_counts(c, _LIVING),
+            counts=_counts(c, [*_LIVING, *scope.where()]),
             sources=sources,
             failing=failed or 0,
             looked_at=looked_at,
-            store_size=store_size(c),
+            store_size=store_size(c) if scope.everything else None,
         )
 
 

@@ -19,7 +19,7 @@ from envwatch.catalog.records import (
     SpecRecord,
 )
 from envwatch.model import ArchiveState, ArtifactKind, BuildState, EnvKey, Manager
-from envwatch.views.seen import seen
+from envwatch.views.scope import scope_of
 
 ENV = schema.environment.c
 BUILD = schema.build.c
@@ -105,7 +105,12 @@ def environments(
     database: Database, who: Visitor, wanted: Wanted, span: Span
 ) -> Part[EnvironmentRecord]:
     """Environments that are not retired, previews apart."""
-    where = [ENV.retired_at.is_(None), ENV.preview_of == "", seen(who), *_of_env(wanted)]
+    where = [
+        ENV.retired_at.is_(None),
+        ENV.preview_of == "",
+        *scope_of(who.grants).where(),
+        *_of_env(wanted),
+    ]
     if wanted.states:
         where.append(_in_state(wanted.states))
     where += _with_files(wanted, _of_current)
@@ -123,7 +128,7 @@ def environments(
 
 def builds(database: Database, who: Visitor, wanted: Wanted, span: Span) -> Part[BuildRecord]:
     """Builds of environments that are seen, newest first unless told otherwise."""
-    where = [seen(who), *_of_env(wanted)]
+    where = [*scope_of(who.grants).where(), *_of_env(wanted)]
     if wanted.states:
         where.append(BUILD.state.in_(wanted.states))
     if wanted.environment_id is not None:
@@ -240,13 +245,13 @@ def channels(database: Database, who: Visitor) -> tuple[str, ...]:
 
 def usage(database: Database, who: Visitor) -> tuple[tuple[str, int, int, int], ...]:
     """Of each namespace its name, environments, builds and bytes: each prefix once."""
-    living = (seen(who), ENV.preview_of == "")
+    living = (*scope_of(who.grants).where(), ENV.preview_of == "")
     envs = select(ENV.namespace, func.count()).where(*living, ENV.retired_at.is_(None))
     made = select(ENV.namespace, func.count()).join_from(schema.build, schema.environment)
     one_each = (
         select(ENV.namespace, func.max(GENERATION.own_size).label("size"))
         .join_from(schema.generation, schema.environment)
-        .where(seen(who), GENERATION.pruned_at.is_(None))
+        .where(*scope_of(who.grants).where(), GENERATION.pruned_at.is_(None))
         .group_by(ENV.namespace, GENERATION.prefix)
         .subquery()
     )
@@ -266,7 +271,7 @@ def events(
     query = (
         select(schema.event, ENV.namespace, ENV.name)
         .join_from(schema.event, schema.environment)
-        .where(seen(who), EVENT.id > after)
+        .where(*scope_of(who.grants).where(), EVENT.id > after)
         .order_by(EVENT.id)
         .limit(limit)
     )
@@ -323,7 +328,7 @@ def _known_to(who: Visitor) -> list[ColumnElement[bool]]:
     used = (
         select(GENERATION.lock_digest)
         .join_from(schema.generation, schema.environment)
-        .where(seen(who), ENV.retired_at.is_(None))
+        .where(*scope_of(who.grants).where(), ENV.retired_at.is_(None))
     )
     return [PACKAGE.lock_digest.in_(used), PACKAGE.manager == Manager.CONDA]
 

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Select, func, select
 from envwatch.catalog import Catalog, rows, schema
 from envwatch.model import BuildState, EnvKey, Package
 from envwatch.views.commits import commits
+from envwatch.views.scope import EVERYTHING, Scope
 from envwatch.views.values import BuildList, BuildRow, PackageUse, PackageUses
 from envwatch.views.words import seconds
 
@@ -36,13 +37,15 @@ def recent_builds(
     namespace: str = "",
     page: int = 1,
     size: int = SIZE,
+    scope: Scope = EVERYTHING,
 ) -> BuildList:
     """The builds of all environments, newest first."""
     ids = select(BUILD.id)
     if states:
         ids = ids.where(BUILD.state.in_(states))
-    if namespace:
-        ids = ids.join_from(schema.build, schema.environment).where(ENV.namespace == namespace)
+    of = [*([ENV.namespace == namespace] if namespace else []), *scope.where()]
+    if of:
+        ids = ids.join_from(schema.build, schema.environment).where(*of)
     with catalog.database.read() as c:
         total = count(c, ids)
         pages, page = pages_of(total, page, size)
@@ -54,13 +57,21 @@ def recent_builds(
     return BuildList(listed, page, pages, total)
 
 
-def package_uses(catalog: Catalog, name: str, *, page: int = 1, size: int = SIZE) -> PackageUses:
+def package_uses(
+    catalog: Catalog,
+    name: str,
+    *,
+    page: int = 1,
+    size: int = SIZE,
+    scope: Scope = EVERYTHING,
+) -> PackageUses:
     """Which current generations hold a package of this name, and in which version."""
     query = (
         select(schema.package, ENV.namespace, ENV.name.label("environment"), GENERATION.number)
         .join_from(schema.package, schema.generation, GENERATION.lock_digest == PACKAGE.lock_digest)
         .join(schema.environment, ENV.id == GENERATION.environment_id)
         .where(PACKAGE.name == name, GENERATION.number == ENV.current, ENV.retired_at.is_(None))
+        .where(*scope.where())
     )
     with catalog.database.read() as c:
         total = count(c, query.with_only_columns(GENERATION.id))

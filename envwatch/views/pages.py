@@ -27,6 +27,7 @@ from envwatch.views import previews
 from envwatch.views.commits import commit, commits
 from envwatch.views.environments import env_row
 from envwatch.views.lists import pages_of
+from envwatch.views.scope import EVERYTHING, Scope, seen_sources
 from envwatch.views.values import (
     BuildPage,
     BuildRow,
@@ -51,7 +52,9 @@ SIZE = 20
 POINTS = 60
 
 
-def environment(catalog: Catalog, key: EnvKey, *, page: int = 1) -> EnvironmentPage:
+def environment(
+    catalog: Catalog, key: EnvKey, *, page: int = 1, scope: Scope = EVERYTHING
+) -> EnvironmentPage:
     """Everything about one environment. Raises NotFound."""
     record = catalog.generations.environment(key)
     with catalog.database.read() as c:
@@ -67,7 +70,7 @@ def environment(catalog: Catalog, key: EnvKey, *, page: int = 1) -> EnvironmentP
         said = commit(c, record.source, record.revision)
         spec = _spec(c, record.spec_id)
         preview = previews.part(c, record)
-        others = () if preview else previews.on(c, key)
+        others = () if preview else previews.on(c, key, scope)
         packages = packages_of(c, previews.chosen(c, record)) if record.solve_only else ()
     current = next((g.generation for g in generations if g.current), None)
     return EnvironmentPage(
@@ -92,7 +95,7 @@ def environment(catalog: Catalog, key: EnvKey, *, page: int = 1) -> EnvironmentP
     )
 
 
-def build(catalog: Catalog, build_id: int) -> BuildPage:
+def build(catalog: Catalog, build_id: int, *, scope: Scope = EVERYTHING) -> BuildPage:
     """One build. Raises NotFound."""
     record = catalog.builds.get(build_id)
     env = catalog.generations.environment(record.key)
@@ -103,7 +106,7 @@ def build(catalog: Catalog, build_id: int) -> BuildPage:
     with catalog.database.read() as c:
         said = commit(c, record.source, record.revision)
         spec = _spec(c, record.spec_id)
-        place = _place(c, record)
+        place = _place(c, record, scope)
         changes = (
             _Lists(c).diff(previous.lock_digest, generation.lock_digest)
             if previous and generation
@@ -143,10 +146,10 @@ def compare(catalog: Catalog, key: EnvKey, old: int, new: int) -> DiffPage:
     )
 
 
-def sources(catalog: Catalog) -> tuple[SourceRow, ...]:
+def sources(catalog: Catalog, *, scope: Scope = EVERYTHING) -> tuple[SourceRow, ...]:
     """Every source with the first of its refused files."""
     # requests to change one are listed with those of their kind
-    records = [r for r in catalog.sources.all() if not (r.base and r.family)]
+    records = [r for r in _records(catalog, scope) if not (r.base and r.family)]
     locks = {w.source: w for w in catalog.writebacks.all()}
     with catalog.database.read() as c:
         return tuple(
@@ -158,9 +161,12 @@ def sources(catalog: Catalog) -> tuple[SourceRow, ...]:
         )
 
 
-def source(catalog: Catalog, name: str, *, page: int = 1, size: int = 100) -> SourcePage:
+def source(
+    catalog: Catalog, name: str, *, page: int = 1, size: int = 100, scope: Scope = EVERYTHING
+) -> SourcePage:
     """One source and a page of its files, refused ones first. Raises NotFound."""
-    record = catalog.sources.get(name)
+    records = _records(catalog, scope)
+    record = next((r for r in records if r.name == name), None)
     if record is None:
         raise NotFound(f"there is no source `{name}`", hint="see `envwatch source list`")
     locks = catalog.writebacks.get(name)
@@ -172,17 +178,19 @@ def source(catalog: Catalog, name: str, *, page: int = 1, size: int = 100) -> So
             events=_events(c, EVENT.source == name, SIZE),
             locks=locks,
         )
-    members = tuple(r for r in catalog.sources.all() if r.family == name)
+    members = tuple(r for r in records if r.family == name)
     return SourcePage(row, page, pages, total, catalog.deliveries.of(name), members)
 
 
-def feed(catalog: Catalog, *, namespace: str = "", limit: int = 50) -> tuple[FeedEntry, ...]:
+def feed(
+    catalog: Catalog, *, namespace: str = "", limit: int = 50, scope: Scope = EVERYTHING
+) -> tuple[FeedEntry, ...]:
     """What happened last, newest first."""
     query = (
         select(schema.event, ENV.namespace, ENV.name)
         .join_from(schema.event, schema.environment)
         .where(EVENT.type.in_(("published", "failed", "timed-out", "retired", "held", "released")))
-        .where(ENV.preview_of == "")
+        .where(ENV.preview_of == "", *scope.where())
         .order_by(EVENT.id.desc())
         .limit(limit)
     )
@@ -196,6 +204,15 @@ def feed(catalog: Catalog, *, namespace: str = "", limit: int = 50) -> tuple[Fee
 
 
 # ---------------------------------------------------------------- parts
+
+
+def _records(catalog: Catalog, scope: Scope) -> tuple[SourceRecord, ...]:
+    records = catalog.sources.all()
+    if scope.everything:
+        return records
+    with catalog.database.read() as c:
+        seen = seen_sources(c, scope)
+    return tuple(r for r in records if r.name in seen)
 
 
 def _require(row: EnvRow | None, key: EnvKey) -> EnvRow:
@@ -292,12 +309,13 @@ def _events(c: Connection, where: ColumnElement[bool], limit: int = 30) -> tuple
     return tuple(EventRecord(r.id, r.at, r.type, r.message) for r in c.execute(query))
 
 
-def _place(c: Connection, record: BuildRecord) -> int:
+def _place(c: Connection, record: BuildRecord, scope: Scope) -> int:
+    """Among the builds that are seen: how many wait beside them is nobody else's business."""
     if record.state is not BuildState.QUEUED:
         return 0
-    before = select(func.count()).select_from(schema.build)
+    before = select(func.count()).select_from(schema.build.join(schema.environment))
     return c.execute(
-        before.where(BUILD.state == BuildState.QUEUED, BUILD.id <= record.id)
+        before.where(BUILD.state == BuildState.QUEUED, BUILD.id <= record.id, *scope.where())
     ).scalar_one()
 
 

@@ -11,6 +11,7 @@ from envwatch.catalog.records import EnvironmentRecord
 from envwatch.diff import LineKind
 from envwatch.model import BuildState, EnvKey
 from envwatch.views.environments import env_rows
+from envwatch.views.scope import EVERYTHING, Scope
 from envwatch.views.values import PreviewPart, PreviewRow
 
 ENV = schema.environment.c
@@ -54,12 +55,13 @@ def chosen(c: Connection, env: EnvironmentRecord) -> str:
     return c.execute(query).scalar() or ""
 
 
-def on(c: Connection, target: EnvKey) -> tuple[PreviewRow, ...]:
+def on(c: Connection, target: EnvKey, scope: Scope = EVERYTHING) -> tuple[PreviewRow, ...]:
     """The previews of an environment, the newest change first."""
     query = rows.environments.where(
         ENV.namespace == target.namespace,
         ENV.preview_of == target.name,
         ENV.retired_at.is_(None),
+        *scope.where(),
     ).order_by(ENV.changed_at.desc(), ENV.id)
     found = [rows.environment(r) for r in c.execute(query)]
     listed = env_rows(c, [env.id for env in found])

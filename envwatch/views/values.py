@@ -167,13 +167,16 @@ class NamespaceRow:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """What stands around every page: `looked_at` is the oldest of the sources' last looks."""
+    """What stands around every page: `looked_at` is the oldest of the sources' last looks.
+
+    `store_size` is None for who does not see everything.
+    """
 
     counts: Counts
     sources: int
     failing: int
     looked_at: datetime | None
-    store_size: int
+    store_size: int | None
 
 
 @dataclass(frozen=True, slots=True)

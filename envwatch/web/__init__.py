@@ -20,7 +20,7 @@ from envwatch.web.faults import add_faults
 from envwatch.web.feeds import feeds
 from envwatch.web.forms import add_forms
 from envwatch.web.git import git
-from envwatch.web.headers import add_headers, drop_many_ranges, name_no_host
+from envwatch.web.headers import add_headers, drop_many_ranges, keep_private, name_no_host
 from envwatch.web.health import health
 from envwatch.web.hooks import hooks
 from envwatch.web.logs import logs
@@ -72,6 +72,7 @@ def create_app(context: Context) -> Flask:
     app.before_request(drop_many_ranges)
     add_forms(app)
     app.after_request(add_headers)
+    app.after_request(keep_private)
     app.after_request(name_no_host)
     return app
 

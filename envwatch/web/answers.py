@@ -13,7 +13,8 @@ from pydantic import TypeAdapter
 from envwatch.views import environments as lists
 from envwatch.web.cache import Answer
 from envwatch.web.context import site
-from envwatch.web.visitor import whoever
+from envwatch.web.seeing import scope
+from envwatch.web.visitor import visitor
 
 HTML = "text/html; charset=utf-8"
 JSON = "application/json"
@@ -45,20 +46,37 @@ def show(
         return page(template, it=value, twin=_twin(), **extra(value))
 
     health = site().context.health()
-    key = (request.script_root, request.full_path, whoever(), health, depends)
+    key = (request.script_root, request.full_path, health, depends)
     return remembered(key, make)
 
 
 def remembered(key: Hashable, make: Callable[[], Answer]) -> Response:
-    return respond(site().cache.get(key, make))
+    """What was made for one visitor is shown to nobody else."""
+    who = visitor()
+    mine = (who.name, who.token, tuple(sorted(who.grants)), key)
+    return respond(site().cache.get(mine, make))
 
 
 def page(template: str, **values: Any) -> Answer:
     """A page within the frame that all pages share."""
     context = site().context
-    frame = lists.frame(context.catalog.database)
-    text = render_template(template, frame=frame, health=context.health(), **values)
+    text = render_template(
+        template,
+        frame=lists.frame(context.catalog.database, scope()),
+        health=context.health(),
+        visitor=visitor(),
+        sees_all=scope().everything,
+        **values,
+    )
     return answer(text.encode(), HTML)
+
+
+def own_page(template: str, status: int = 200, **values: Any) -> Response:
+    """A page for one person alone, with a token of its forms: nobody keeps it."""
+    made = page(template, twin="", **values)
+    response = Response(made.body, status, content_type=made.media_type)
+    response.headers["Cache-Control"] = "no-store"
+    return response
 
 
 def answer(body: bytes, media_type: str) -> Answer:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import base64
 
-from flask import Blueprint, Response, render_template, request, send_file
+from flask import Blueprint, Response, request, send_file
 
 from envwatch.artifacts import ARCHIVES, file_name, media_type
 from envwatch.catalog.records import ArtifactRecord, GenerationRecord
 from envwatch.errors import Conflict, NotFound
-from envwatch.model import ArchiveState, ArtifactKind, EnvKey
-from envwatch.views import environments
+from envwatch.model import ArchiveState, ArtifactKind
+from envwatch.web.answers import HTML, page
 from envwatch.web.context import site
 from envwatch.web.headers import SANDBOX
+from envwatch.web.seeing import seen
 
 downloads = Blueprint("downloads", __name__)
 FOR_EVER = "max-age=31536000, immutable"
@@ -21,7 +22,7 @@ RETRY_AFTER = 5  # seconds
 
 @downloads.get("/<namespace>/<name>/current/<file>")
 def of_current(namespace: str, name: str, file: str) -> Response:
-    key = EnvKey(namespace, name)
+    key = seen(namespace, name)
     generations = site().context.catalog.generations
     number = generations.environment(key).current
     if number is None:
@@ -31,7 +32,7 @@ def of_current(namespace: str, name: str, file: str) -> Response:
 
 @downloads.get("/<namespace>/<name>/<int:generation>/<file>")
 def of_generation(namespace: str, name: str, generation: int, file: str) -> Response:
-    found = site().context.catalog.generations.get(EnvKey(namespace, name), generation)
+    found = site().context.catalog.generations.get(seen(namespace, name), generation)
     kind = _kind(file)
     # the sums are written anew when an archive joins the files
     return send(found, kind, cache="no-cache" if kind is ArtifactKind.SUMS else FOR_EVER)
@@ -90,15 +91,7 @@ def _meant() -> bool:
 
 
 def _come_back(generation: GenerationRecord) -> Response:
-    context = site().context
-    text = render_template(
-        "waiting.html",
-        generation=generation,
-        frame=environments.frame(context.catalog.database),
-        health=context.health(),
-        twin="",
-        seconds_to_wait=RETRY_AFTER,
-    )
-    response = Response(text, 202)
+    made = page("waiting.html", generation=generation, twin="", seconds_to_wait=RETRY_AFTER)
+    response = Response(made.body, 202, content_type=HTML)
     response.headers |= {"Retry-After": str(RETRY_AFTER), "Cache-Control": "no-store"}
     return response

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any
 
-from flask import Blueprint, Response, render_template, request, url_for
+from flask import Blueprint, Response, request, url_for
 
 from envwatch.access import Visitor
 from envwatch.catalog.records import EnvironmentRecord
@@ -18,8 +18,8 @@ from envwatch.edit import Author, Edit, Edited
 from envwatch.errors import Conflict, EnvwatchError, NotFound, SpecError
 from envwatch.model import EnvKey, Level, Message
 from envwatch.settings import Role
-from envwatch.views import environments as lists
 from envwatch.web.actions import Actions, Planned
+from envwatch.web.answers import own_page
 from envwatch.web.context import site
 from envwatch.web.signin import to
 from envwatch.web.visitor import hidden, need, refused, visitor
@@ -49,12 +49,6 @@ class Typed:
     message: str = ""
     seen: str = ""
     source: str = ""
-
-
-@edits.after_request
-def _keep_nowhere(response: Response) -> Response:
-    response.headers["Cache-Control"] = "no-store"
-    return response
 
 
 # ---------------------------------------------------------------- new and changed files
@@ -141,11 +135,9 @@ def _form(  # each is one thing that the page may say
     made: Edited | None = None,
     status: HTTPStatus = HTTPStatus.OK,
 ) -> Response:
-    page = render_template(
+    return own_page(
         "edit.html",
-        frame=lists.frame(site().context.catalog.database),
-        health=site().context.health(),
-        twin="",
+        status,
         typed=typed,
         env=env,
         places=_places(visitor()),
@@ -154,7 +146,6 @@ def _form(  # each is one thing that the page may say
         fault=fault,
         made=made,
     )
-    return Response(page, status)
 
 
 def _messages(planned: Planned | None, fault: EnvwatchError | None) -> tuple[Message, ...]:
@@ -227,16 +218,12 @@ def manage(namespace: str, name: str) -> Response:
     """Everything that may be done with one environment."""
     env = _environment(namespace, name)
     catalog = site().context.catalog
-    page = render_template(
+    return own_page(
         "manage.html",
-        frame=lists.frame(catalog.database),
-        health=site().context.health(),
-        twin="",
         env=env,
         generations=catalog.generations.of(env.id, limit=50),
         running=[b for b in catalog.builds.of(env.id, limit=20) if not b.state.over],
     )
-    return Response(page)
 
 
 @edits.post("/<namespace>/<name>/manage")

@@ -8,7 +8,15 @@ from http import HTTPStatus
 from flask import Flask, Response, jsonify, render_template, request
 from werkzeug.exceptions import HTTPException
 
-from envwatch.errors import Conflict, EnvwatchError, Forbidden, NotFound, StorageError, Unknown
+from envwatch.errors import (
+    Busy,
+    Conflict,
+    EnvwatchError,
+    Forbidden,
+    NotFound,
+    StorageError,
+    Unknown,
+)
 from envwatch.web import forms
 from envwatch.web.api import http_problem, is_api
 
@@ -16,7 +24,9 @@ logger = logging.getLogger(__name__)
 
 _STATUS = (
     (NotFound, HTTPStatus.NOT_FOUND),
+    (Unknown, HTTPStatus.UNAUTHORIZED),
     (Forbidden, HTTPStatus.FORBIDDEN),
+    (Busy, HTTPStatus.SERVICE_UNAVAILABLE),
     (Conflict, HTTPStatus.CONFLICT),
     (StorageError, HTTPStatus.SERVICE_UNAVAILABLE),
 )
@@ -34,7 +44,17 @@ def _ours(error: EnvwatchError) -> Response:
     status = next((s for kind, s in _STATUS if isinstance(error, kind)), None)
     if status is None:
         return _unexpected(error)
-    return _answer(status, error.message, error.hint)
+    response = _answer(status, error.message, error.hint)
+    if status is HTTPStatus.UNAUTHORIZED and _of_program():
+        # a browser would ask for a password that nobody has
+        response.headers["WWW-Authenticate"] = 'Bearer realm="envwatch"'
+    if isinstance(error, Busy):
+        response.headers["Retry-After"] = "5"
+    return response
+
+
+def _of_program() -> bool:
+    return request.path.endswith(".json") or request.path.startswith(("/api/", "/metrics"))
 
 
 def _http(error: HTTPException) -> Response:

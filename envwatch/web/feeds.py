@@ -17,6 +17,7 @@ from envwatch.web.answers import answer, remembered
 from envwatch.web.cache import Answer
 from envwatch.web.context import site
 from envwatch.web.parts import absolute
+from envwatch.web.seeing import scope, seen, seen_namespace
 from envwatch.web.text import visible
 
 feeds = Blueprint("feeds", __name__)
@@ -38,6 +39,7 @@ def everything() -> Response:
 
 @feeds.get("/<namespace>/feed.atom")
 def of_namespace(namespace: str) -> Response:
+    seen_namespace(namespace)
     return remembered((request.script_root, request.path), lambda: _atom(namespace))
 
 
@@ -51,7 +53,7 @@ def _atom(namespace: str) -> Answer:
         feed_url=absolute(request.path),
         feed_guid=_tag(request.path.removeprefix(request.script_root)),
     )
-    for entry in views.feed(context.catalog, namespace=namespace):
+    for entry in views.feed(context.catalog, namespace=namespace, scope=scope()):
         feed.add_item(
             title=f"{entry.key}: {entry.type}",
             link=absolute(
@@ -78,7 +80,8 @@ def _tag(path: str) -> str:
 
 @feeds.get("/badge/<namespace>/<name>.svg")
 def badge(namespace: str, name: str) -> Response:
-    return remembered((request.path,), lambda: _badge(EnvKey(namespace, name)))
+    key = seen(namespace, name)
+    return remembered((request.path,), lambda: _badge(key))
 
 
 def _badge(key: EnvKey) -> Answer:

@@ -47,6 +47,17 @@ def add_headers(response: Response) -> Response:
     return response
 
 
+def keep_private(response: Response) -> Response:
+    """An answer that depends on who asks is kept for nobody else."""
+    if "visitor" not in g:
+        return response
+    response.vary.update(("Cookie", "Authorization"))
+    said = response.headers.get("Cache-Control", "")
+    if g.visitor.signed_in:
+        response.headers["Cache-Control"] = f"private, {said}" if said else "private"
+    return response
+
+
 def name_no_host(response: Response) -> Response:
     """Redirects stay here: what we take for our host may be wrong behind a proxy, and two
     slashes at the start would name another one. Only who goes to sign in leaves.

@@ -8,6 +8,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from envwatch.web.context import Health, site
 from envwatch.web.metrics import Figures
+from envwatch.web.seeing import need_everything
 
 health = Blueprint("health", __name__)
 
@@ -26,6 +27,7 @@ def readyz() -> Response:
 
 @health.get("/metrics")
 def metrics() -> Response:
+    need_everything()
     registry = CollectorRegistry()
     registry.register(Figures(site().context))
     response = Response(generate_latest(registry), content_type=CONTENT_TYPE_PLAIN_0_0_4)

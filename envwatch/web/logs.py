@@ -6,11 +6,10 @@ from dataclasses import asdict
 
 from flask import Blueprint, Response, jsonify, request, send_file
 
-from envwatch.catalog.records import BuildRecord
 from envwatch.errors import NotFound
-from envwatch.model import EnvKey
 from envwatch.web import logfile
 from envwatch.web.context import site
+from envwatch.web.seeing import seen, seen_build
 
 logs = Blueprint("logs", __name__)
 
@@ -18,7 +17,7 @@ logs = Blueprint("logs", __name__)
 @logs.get("/<namespace>/<name>/builds/<int:build_id>/log")
 def follow(namespace: str, name: str, build_id: int) -> Response:
     """What came after `offset`, when to ask for more, and whether there will be more."""
-    build = _build(EnvKey(namespace, name), build_id)
+    build = seen_build(seen(namespace, name), build_id)
     offset = max(0, request.args.get("offset", 0, type=int))
     piece = logfile.piece(site().context.log_path(build_id), offset, over=build.state.over)
     response = jsonify({k: v for k, v in asdict(piece).items() if k != "cut"})
@@ -29,17 +28,10 @@ def follow(namespace: str, name: str, build_id: int) -> Response:
 @logs.get("/<namespace>/<name>/builds/<int:build_id>/log.txt")
 def whole(namespace: str, name: str, build_id: int) -> Response:
     """The bytes as they were written, with ranges."""
-    build = _build(EnvKey(namespace, name), build_id)
+    build = seen_build(seen(namespace, name), build_id)
     path = site().context.log_path(build_id)
     if not path.is_file():
         raise NotFound(f"build `{build_id}` has no log", hint="it may not have begun yet")
     response = send_file(path, "text/plain", conditional=True, etag=False)
     response.headers["Cache-Control"] = "max-age=3600" if build.state.over else "no-store"
     return response
-
-
-def _build(key: EnvKey, build_id: int) -> BuildRecord:
-    build = site().context.catalog.builds.get(build_id)
-    if build.key != key:
-        raise NotFound(f"{key}: there is no build `{build_id}`")
-    return build

@@ -7,8 +7,7 @@ from typing import Any
 from flask import Blueprint, Response, redirect, url_for
 from pydantic import TypeAdapter
 
-from envwatch.errors import NotFound
-from envwatch.model import RUNNING, BuildState, EnvKey
+from envwatch.model import RUNNING, BuildState
 from envwatch.views import environments, lists
 from envwatch.views import notifiers as told
 from envwatch.views import pages as views
@@ -26,6 +25,7 @@ from envwatch.views.values import (
 from envwatch.web import logfile, parts
 from envwatch.web.answers import Form, number, show, word
 from envwatch.web.context import site
+from envwatch.web.seeing import need_everything, scope, seen, seen_build, seen_namespace
 
 pages = Blueprint("pages", __name__)
 PAGE: dict[str, Any] = {"form": Form.PAGE.value}
@@ -50,10 +50,7 @@ def home(form: str) -> Response:
 @pages.get("/<namespace>/", defaults=PAGE)
 @pages.get("/<namespace>/index.json", defaults=DATA)
 def namespace(form: str, namespace: str) -> Response:
-    context = site().context
-    declared = any(n.name == namespace for n in context.settings.namespaces)
-    if not declared and not environments.has_namespace(context.catalog.database, namespace):
-        raise NotFound(f"there is no namespace `{namespace}`")
+    seen_namespace(namespace)
     return _listing(form, namespace)
 
 
@@ -69,6 +66,7 @@ def _listing(form: str, namespace: str) -> Response:
             label=word("label"),
             retired=word("retired") == "yes",
             page=number(),
+            scope=scope(),
         )
 
     return show(form, "home.html", read, LISTING, extra=lambda _: parts.of_listing(namespace))
@@ -77,11 +75,11 @@ def _listing(form: str, namespace: str) -> Response:
 @pages.get("/<namespace>/<name>/", defaults=PAGE)
 @pages.get("/<namespace>/<name>/index.json", defaults=DATA)
 def environment(form: str, namespace: str, name: str) -> Response:
-    catalog, key = site().context.catalog, EnvKey(namespace, name)
+    catalog, key = site().context.catalog, seen(namespace, name)
     return show(
         form,
         "environment.html",
-        lambda: views.environment(catalog, key, page=number()),
+        lambda: views.environment(catalog, key, page=number(), scope=scope()),
         ENVIRONMENT,
         extra=parts.of_environment,
     )
@@ -90,15 +88,12 @@ def environment(form: str, namespace: str, name: str) -> Response:
 @pages.get("/<namespace>/<name>/builds/<int:build_id>", defaults=PAGE)
 @pages.get("/<namespace>/<name>/builds/<int:build_id>.json", defaults=DATA)
 def build(form: str, namespace: str, name: str, build_id: int) -> Response:
-    catalog, key = site().context.catalog, EnvKey(namespace, name)
+    catalog, key = site().context.catalog, seen(namespace, name)
     log = site().context.log_path(build_id)
     depends = 0 if word("log") == "no" else logfile.size(log)
 
     def read() -> BuildPage:
-        found = views.build(catalog, build_id)
-        if found.build.key != key:
-            raise NotFound(f"{key}: there is no build `{build_id}`")
-        return found
+        return views.build(catalog, seen_build(key, build_id).id, scope=scope())
 
     return show(form, "build.html", read, BUILD, depends=depends, extra=parts.of_build)
 
@@ -106,7 +101,7 @@ def build(form: str, namespace: str, name: str, build_id: int) -> Response:
 @pages.get("/<namespace>/<name>/<int:generation>/")
 def generation(namespace: str, name: str, generation: int) -> Any:
     """A generation is shown by the page of the build that made it."""
-    catalog, key = site().context.catalog, EnvKey(namespace, name)
+    catalog, key = site().context.catalog, seen(namespace, name)
     found = catalog.generations.get(key, generation)
     return redirect(
         url_for(".build", **PAGE, namespace=namespace, name=name, build_id=found.build_id)
@@ -116,13 +111,14 @@ def generation(namespace: str, name: str, generation: int) -> Any:
 @pages.get("/<namespace>/<name>/diff/<int:old>..<int:new>", defaults=PAGE)
 @pages.get("/<namespace>/<name>/diff/<int:old>..<int:new>.json", defaults=DATA)
 def diff(form: str, namespace: str, name: str, old: int, new: int) -> Response:
-    catalog, key = site().context.catalog, EnvKey(namespace, name)
+    catalog, key = site().context.catalog, seen(namespace, name)
     return show(form, "diff.html", lambda: views.compare(catalog, key, old, new), DIFF)
 
 
 @pages.get("/<namespace>/<name>/diff")
 def choose_diff(namespace: str, name: str) -> Any:
     """Where the form of a comparison leads: the two numbers chosen in it."""
+    seen(namespace, name)
     old, new = number("old"), number("new")
     return redirect(url_for(".diff", **PAGE, namespace=namespace, name=name, old=old, new=new))
 
@@ -136,7 +132,11 @@ def builds(form: str) -> Response:
 
     def read() -> BuildList:
         return lists.recent_builds(
-            catalog, states=states, namespace=word("namespace"), page=number()
+            catalog,
+            states=states,
+            namespace=word("namespace"),
+            page=number(),
+            scope=scope(),
         )
 
     query = {k: word(k) or None for k in ("state", "namespace")}
@@ -147,7 +147,13 @@ def builds(form: str) -> Response:
 @pages.get("/sources.json", defaults=DATA)
 def sources(form: str) -> Response:
     catalog = site().context.catalog
-    return show(form, "sources.html", lambda: views.sources(catalog), SOURCES, extra=parts.of_told)
+    return show(
+        form,
+        "sources.html",
+        lambda: views.sources(catalog, scope=scope()),
+        SOURCES,
+        extra=parts.of_sources,
+    )
 
 
 @pages.get("/source", defaults=PAGE)
@@ -157,7 +163,7 @@ def source(form: str) -> Response:
     return show(
         form,
         "source.html",
-        lambda: views.source(catalog, name, page=number()),
+        lambda: views.source(catalog, name, page=number(), scope=scope()),
         SOURCE,
         depends=site().context.hooks.knows(name),
         extra=parts.of_source,
@@ -167,6 +173,7 @@ def source(form: str) -> Response:
 @pages.get("/notifiers", defaults=PAGE)
 @pages.get("/notifiers.json", defaults=DATA)
 def notifiers(form: str) -> Response:
+    need_everything()
     catalog = site().context.catalog
     return show(form, "notifiers.html", lambda: told.notifiers(catalog), NOTIFIERS)
 
@@ -176,5 +183,8 @@ def notifiers(form: str) -> Response:
 def packages(form: str) -> Response:
     catalog, name = site().context.catalog, word("name").lower()
     return show(
-        form, "packages.html", lambda: lists.package_uses(catalog, name, page=number()), USES
+        form,
+        "packages.html",
+        lambda: lists.package_uses(catalog, name, page=number(), scope=scope()),
+        USES,
     )

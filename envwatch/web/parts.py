@@ -13,11 +13,12 @@ from envwatch.because import because
 from envwatch.catalog.records import ArtifactRecord, GenerationRecord
 from envwatch.model import ArchiveState, ArtifactKind, EnvKey, Manager, Package, Wishes
 from envwatch.views import environments, notifiers
-from envwatch.views.values import BuildPage, EnvironmentPage, SourcePage
+from envwatch.views.values import BuildPage, EnvironmentPage, SourcePage, SourceRow
 from envwatch.web import logfile
 from envwatch.web.answers import word
 from envwatch.web.charts import charts
 from envwatch.web.context import site
+from envwatch.web.seeing import scope
 
 _MEANINGS = {
     ArtifactKind.SPEC: "the file as committed",
@@ -55,7 +56,7 @@ class Download:
 def of_listing(namespace: str) -> dict[str, Any]:
     context = site().context
     return {
-        "namespaces": environments.namespaces(context.catalog.database),
+        "namespaces": environments.namespaces(context.catalog.database, scope()),
         "namespace": namespace,
         "settings": context.settings.namespace(namespace) if namespace else None,
         "envs": context.settings.root / "envs" / namespace,
@@ -84,7 +85,7 @@ def of_source(it: SourcePage) -> dict[str, Any]:
     name = it.source.record.name
     taken = site().context.hooks.knows(name)
     hook = absolute(url_for("hooks.receive", source=name)) if taken else ""
-    return {"hook": hook, **of_told(it)}
+    return {"hook": hook, **_told({name})}
 
 
 def _asked(it: EnvironmentPage) -> tuple[str, ...]:
@@ -121,10 +122,16 @@ def of_build(it: BuildPage) -> dict[str, Any]:
     }
 
 
-def of_told(_: object) -> dict[str, Any]:
-    context = site().context
+def of_sources(it: tuple[SourceRow, ...]) -> dict[str, Any]:
+    return _told({s.record.name for s in it})
+
+
+def _told(sources: set[str]) -> dict[str, Any]:
+    """How telling goes: notifiers tell of everything, the forge of a source is its own."""
+    context, all_of_it = site().context, scope().everything
+    found = notifiers.told(context.catalog)
     return {
-        "told": notifiers.told(context.catalog),
+        "told": [r for r in found if all_of_it or (r.role == "forge" and r.name in sources)],
         "next_look": context.next_look,
         "families": {record.family for record in context.catalog.sources.all()},
     }

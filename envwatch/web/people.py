@@ -5,14 +5,14 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from http import HTTPStatus
 
-from flask import Blueprint, Response, render_template, request, url_for
+from flask import Blueprint, Response, request, url_for
 
 from envwatch.access import Identity, Visitor, read_patterns
 from envwatch.catalog.tokens import NewToken
 from envwatch.errors import Conflict, EnvwatchError, Forbidden, NotFound, Unknown
 from envwatch.rights import TokenWish
 from envwatch.settings import Role
-from envwatch.views import environments as lists
+from envwatch.web.answers import own_page
 from envwatch.web.context import site
 from envwatch.web.signin import signed_in_by_proxy, to
 from envwatch.web.visitor import visitor
@@ -83,11 +83,9 @@ def _page(
     context, now = site().context, datetime.now(UTC)
     identity = context.catalog.people.identity(who.name) or Identity(who.name)
     tokens = [t for t in context.catalog.tokens.all() if t.owner == who.name]
-    page = render_template(
+    return own_page(
         "me.html",
-        frame=lists.frame(context.catalog.database),
-        health=context.health(),
-        twin="",
+        HTTPStatus.BAD_REQUEST if fault else HTTPStatus.OK,
         identity=identity,
         reasons=site().rights.reasons(identity),
         tokens=[(t, t.is_valid(now)) for t in tokens],
@@ -97,4 +95,3 @@ def _page(
         roles=tuple(Role),
         by_proxy=signed_in_by_proxy(),
     )
-    return Response(page, HTTPStatus.BAD_REQUEST if fault else HTTPStatus.OK)

@@ -9,7 +9,7 @@ from flask import g, request
 from envwatch.access import Identity, Visitor, person_name
 from envwatch.errors import EnvwatchError, Forbidden, NotFound, Unknown
 from envwatch.model import EnvKey
-from envwatch.settings import ProxyLogin, Role
+from envwatch.settings import EVERYWHERE, ProxyLogin, Role
 from envwatch.web import cookies
 from envwatch.web.context import site
 from envwatch.web.tokens import secret_of, unknown
@@ -58,7 +58,8 @@ def need_all(role: Role, namespace: str) -> Visitor:
 
 def hidden(who: Visitor, text: str) -> NotFound:
     """The same words as for what is not there at all."""
-    return NotFound(text, hint="" if who.signed_in else "sign in to see what is not public")
+    public = who.signed_in or any(g.pattern == EVERYWHERE for g in who.grants)
+    return NotFound(text, hint="" if public else "sign in to see what is not public")
 
 
 def refused(who: Visitor, role: Role, place: str) -> Forbidden | Unknown:

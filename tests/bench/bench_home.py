@@ -22,9 +22,10 @@ from sqlalchemy import insert
 
 from envwatch.catalog import Catalog, open_catalog, schema
 from envwatch.catalog.schema import Mode, Reason
+from envwatch.config.people_fill import OPEN
 from envwatch.model import BuildState, Phase, Progress
 from envwatch.receive import Receiver
-from envwatch.settings import Settings, WebSettings
+from envwatch.settings import AccessSettings, Settings, WebSettings
 from envwatch.storage.filesystem import open_storage
 from envwatch.web import Context, Health, create_app, serve
 
@@ -89,7 +90,7 @@ def server(root: Path, port: Any, changes: Any, stop: Event) -> None:
     fill(catalog)
     context = Context(
         catalog=catalog,
-        current=lambda: Settings(root),
+        current=lambda: Settings(root, access=AccessSettings(anonymous=OPEN)),
         storage=open_storage(root),
         log_path=lambda build_id: root / f"{build_id}.log",
         health=lambda: Health(alive=True, ready=True),

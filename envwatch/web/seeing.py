@@ -1,0 +1,60 @@
+"""What whoever asks may see of that which an address names; the rest is as if it were not there."""
+
+from __future__ import annotations
+
+from flask import g, request
+
+from envwatch.catalog.records import BuildRecord
+from envwatch.errors import NotFound
+from envwatch.model import EnvKey
+from envwatch.settings import Role
+from envwatch.views import environments
+from envwatch.views.scope import Scope, has_environment, scope_of
+from envwatch.web.context import site
+from envwatch.web.visitor import hidden, need, visitor
+
+
+def scope() -> Scope:
+    """Raises Unknown, Busy."""
+    if "scope" not in g:
+        g.scope = scope_of(visitor().grants)
+    found: Scope = g.scope
+    return found
+
+
+def seen(namespace: str, name: str) -> EnvKey:
+    """An environment that may be seen, if there is one. Raises NotFound."""
+    key = EnvKey(namespace, name)
+    who = need(Role.VIEWER, key)
+    if scope().partial:  # it may be a preview of what is not seen
+        with site().context.catalog.database.read() as c:
+            if not has_environment(c, key, scope()):
+                raise hidden(who, f"there is no environment `{key}`")
+    return key
+
+
+def seen_namespace(name: str) -> None:
+    """Declared and seen as a whole, or with an environment that is seen. Raises NotFound."""
+    context = site().context
+    declared = any(n.name == name for n in context.settings.namespaces)
+    if declared and scope().whole(name):
+        return
+    if not environments.has_namespace(context.catalog.database, name, scope()):
+        raise hidden(visitor(), f"there is no namespace `{name}`")
+
+
+def seen_build(key: EnvKey, build_id: int) -> BuildRecord:
+    """A build of just this environment: those of others answer as if they were not. NotFound."""
+    try:
+        found = site().context.catalog.builds.get(build_id)
+    except NotFound:
+        found = None
+    if found is None or found.key != key:
+        raise NotFound(f"{key}: there is no build `{build_id}`")
+    return found
+
+
+def need_everything() -> None:
+    """For what tells of all namespaces at once. Raises NotFound."""
+    if not scope().everything:
+        raise hidden(visitor(), f"`{request.path}`: not found")

@@ -1,0 +1,430 @@
+"""Nothing of a namespace shows to who has no right to it: every address, every kind of visitor."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from inspect import getmembers, isfunction, signature
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from seeing_helpers import (
+    CANARY,
+    FOREIGN,
+    HUSHED,
+    MISSING,
+    NEIGHBOURS,
+    NEVER,
+    NEVER_WAS,
+    OTHER,
+    OWN,
+    PACKAGE,
+    RETIRED,
+    Cast,
+    fill,
+    preview_of,
+    rules,
+)
+from web_helpers import commit, stand
+
+from envwatch import web
+from envwatch.model import EnvKey
+from envwatch.settings import EVERYWHERE, AccessSettings, Grant, NamespaceSettings, Role
+from envwatch.views import environments, lists, pages
+from envwatch.views.scope import EVERYTHING, scope_of
+
+OPEN, ENV, SPACE, LIST, SOURCE, ALL, GIT = range(7)
+# What each address tells of. One that is not here fails the test: say who may see it.
+MEANING = {
+    "/healthz": OPEN,
+    "/readyz": OPEN,
+    "/<any('style.css', 'script.js', 'favicon.svg'):name>": OPEN,
+    "/metrics": ALL,
+    "/notifiers": ALL,
+    "/notifiers.json": ALL,
+    "/": LIST,
+    "/index.json": LIST,
+    "/builds": LIST,
+    "/builds.json": LIST,
+    "/sources": LIST,
+    "/sources.json": LIST,
+    "/packages": LIST,
+    "/packages.json": LIST,
+    "/feed.atom": LIST,
+    "/<namespace>/feed.atom": SPACE,
+    "/source": SOURCE,
+    "/source.json": SOURCE,
+    "/<namespace>/": SPACE,
+    "/<namespace>/index.json": SPACE,
+    "/<namespace>/<name>/": ENV,
+    "/<namespace>/<name>/index.json": ENV,
+    "/<namespace>/<name>/builds/<int:build_id>": ENV,
+    "/<namespace>/<name>/builds/<int:build_id>.json": ENV,
+    "/<namespace>/<name>/builds/<int:build_id>/log": ENV,
+    "/<namespace>/<name>/builds/<int:build_id>/log.txt": ENV,
+    "/<namespace>/<name>/<int:generation>/": ENV,
+    "/<namespace>/<name>/<int:generation>/<file>": ENV,
+    "/<namespace>/<name>/current/<file>": ENV,
+    "/<namespace>/<name>/diff/<int:old>..<int:new>": ENV,
+    "/<namespace>/<name>/diff/<int:old>..<int:new>.json": ENV,
+    "/<namespace>/<name>/diff": ENV,
+    "/badge/<namespace>/<name>.svg": ENV,
+    "/git/<namespace>.git/info/refs": GIT,
+}
+SEE_ONE = ("one", "narrower", "viewer", "developer", "admin", "owner")
+SEE_LAB = ("viewer", "developer", "admin", "owner")
+SEE_ALL = ("owner",)
+EVERYBODY = ("anonymous", "stranger", *SEE_ONE)
+STRANGERS = tuple(p for p in EVERYBODY if p != "owner")
+METHODS = ("GET", "HEAD")
+each_person = pytest.mark.parametrize("who", EVERYBODY)
+each_stranger = pytest.mark.parametrize("who", STRANGERS)
+
+
+@pytest.fixture(scope="module")
+def cast(empty_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cast]:
+    """Nothing changes it: it is shared by the tests."""
+    root = tmp_path_factory.mktemp("two-teams") / "root"
+    shutil.copytree(empty_root, root)
+    with stand(root, access=rules()) as made:
+        names = ("lab", "canary")
+        made.settings = replace(
+            made.settings, namespaces=tuple(NamespaceSettings(n) for n in names)
+        )
+        yield fill(made)
+
+
+@pytest.fixture
+def alone(empty_root: Path, tmp_path: Path) -> Iterator[Cast]:
+    """One to be changed."""
+    shutil.copytree(empty_root, tmp_path / "root")
+    with stand(tmp_path / "root", access=rules()) as made:
+        yield fill(made)
+
+
+def routes(cast: Cast, *meanings: int) -> list[str]:
+    found = (r for r in cast.made.app.url_map.iter_rules() if "GET" in (r.methods or ()))
+    return [r.rule for r in found if MEANING[r.rule] in meanings]
+
+
+def address(rule: str, key: EnvKey, build: int) -> str:
+    values = {
+        "namespace": key.namespace, "name": key.name, "build_id": str(build), "generation": "2",
+        "old": "1", "new": "2", "file": "conda-lock.yml",
+    }  # fmt: skip
+    return re.sub(r"<(?:[^:>]*:)?(\w+)>", lambda m: values[m[1]], rule)
+
+
+def names_hidden_from(who: str) -> tuple[str, ...]:
+    if who in SEE_ALL:
+        return ()
+    return (CANARY,) if who in SEE_LAB else (CANARY, HUSHED)
+
+
+def asked(module: ModuleType, tree: ast.AST) -> Iterator[tuple[str, str]]:
+    """The calls of functions that could be narrowed, and how they are called."""
+    narrow = {n for n, f in getmembers(module, isfunction) if "scope" in signature(f).parameters}
+    for call in ast.walk(tree):
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute):
+            of = ast.unparse(call.func.value)
+            if call.func.attr in narrow and of in ("views", "lists", "environments", "previews"):
+                yield call.func.attr, ast.unparse(call)
+
+
+# ---------------------------------------------------------------- the matrix
+
+
+@pytest.mark.parametrize("module", [environments, lists, pages], ids=lambda m: m.__name__)
+def test_no_question_of_the_web_forgets_who_asks(module: ModuleType) -> None:
+    trees = [ast.parse(p.read_text()) for p in Path(web.__file__).parent.glob("*.py")]
+    found = [call for tree in trees for call in asked(module, tree)]
+    assert found
+    assert [text for _, text in found if "scope()" not in text] == []
+
+
+def test_it_is_said_of_each_address_who_sees_it(cast: Cast) -> None:
+    rules = {r.rule for r in cast.made.app.url_map.iter_rules() if "GET" in (r.methods or ())}
+    assert rules == set(MEANING)
+
+
+@each_person
+@pytest.mark.parametrize("method", METHODS)
+def test_an_environment_is_there_for_who_may_see_it(cast: Cast, who: str, method: str) -> None:
+    for rule in routes(cast, ENV):
+        for key, seen_by in ((OWN, SEE_ONE), (OTHER, SEE_LAB), (FOREIGN, SEE_ALL)):
+            path = address(rule, key, cast.builds[key])
+            found = cast.get(who, path, method).status_code
+            assert found in ((200, 302) if who in seen_by else (404,)), (path, found)
+
+
+@each_person
+@pytest.mark.parametrize("method", METHODS)
+def test_a_namespace_is_there_for_who_may_see_of_it(cast: Cast, who: str, method: str) -> None:
+    for rule in routes(cast, SPACE):
+        for key, seen_by in ((OWN, SEE_ONE), (FOREIGN, SEE_ALL)):
+            found = cast.get(who, address(rule, key, 0), method).status_code
+            assert found == (200 if who in seen_by else 404), (rule, found)
+
+
+@each_person
+@pytest.mark.parametrize("method", METHODS)
+def test_a_source_is_there_for_who_sees_its_whole_namespace(
+    cast: Cast, who: str, method: str
+) -> None:
+    for rule in routes(cast, SOURCE):
+        for name, seen_by in (("lab", SEE_LAB), ("canary-source", SEE_ALL)):
+            found = cast.get(who, f"{rule}?name={name}", method).status_code
+            assert found == (200 if who in seen_by else 404), (rule, name, found)
+
+
+@each_person
+@pytest.mark.parametrize("method", METHODS)
+def test_what_tells_of_everything_is_for_who_sees_everything(
+    cast: Cast, who: str, method: str
+) -> None:
+    for rule in routes(cast, ALL):
+        found = cast.get(who, rule, method).status_code
+        assert found == (200 if who in SEE_ALL else 404), (rule, found)
+
+
+@each_person
+@pytest.mark.parametrize("method", METHODS)
+def test_health_and_assets_are_for_everybody(cast: Cast, who: str, method: str) -> None:
+    for rule in routes(cast, OPEN):
+        path = "/style.css" if "<" in rule else rule
+        assert cast.get(who, path, method).status_code == 200
+
+
+@each_person
+def test_git_is_refused_alike_for_what_is_there_and_what_is_not(cast: Cast, who: str) -> None:
+    (rule,) = routes(cast, GIT)
+    query = "?service=git-upload-pack"
+    foreign, missing = (
+        cast.without_name(who, address(rule, key, 0) + query, key.namespace)
+        for key in (FOREIGN, MISSING)
+    )
+    assert foreign == missing
+
+
+@each_person
+def test_lists_name_nothing_that_is_not_seen(cast: Cast, who: str) -> None:
+    queries = ("", "?retired=yes", "?state=queued", "?page=2", "?name=python", "?label=team")
+    paths = [address(r, OWN, 0) + q for r in routes(cast, LIST) for q in queries]
+    paths += [address(r, OWN, 0) for r in routes(cast, SPACE)]
+    paths += [address(r, OWN, cast.builds[OWN]) for r in routes(cast, ENV)]
+    paths += [f"{r}?name=lab" for r in routes(cast, SOURCE)]
+    for path in paths:
+        text = cast.get(who, path).text.lower()
+        assert not [n for n in names_hidden_from(who) if n in text], path
+
+
+# ---------------------------------------------------------------- as if it were not there
+
+
+@each_stranger
+@pytest.mark.parametrize("method", METHODS)
+def test_what_is_foreign_answers_as_what_is_missing(cast: Cast, who: str, method: str) -> None:
+    build = cast.builds[FOREIGN]
+    for rule in routes(cast, ENV, SPACE, LIST):
+        foreign, missing = (
+            cast.without_name(who, address(rule, key, build), key.namespace, method)
+            for key in (FOREIGN, MISSING)
+        )
+        assert foreign == missing, rule
+
+
+@each_stranger
+def test_a_retired_one_answers_as_one_that_never_was(cast: Cast, who: str) -> None:
+    build = cast.builds[RETIRED]
+    for rule in routes(cast, ENV):
+        retired, never = (
+            cast.without_name(who, address(rule, key, build), key.name)
+            for key in (RETIRED, NEVER_WAS)
+        )
+        assert retired == never, rule
+
+
+@pytest.mark.parametrize("who", ["one", "narrower"])
+def test_within_a_namespace_too(cast: Cast, who: str) -> None:
+    build = cast.builds[OTHER]
+    for rule in routes(cast, ENV):
+        hidden, missing = (
+            cast.without_name(who, address(rule, EnvKey("lab", name), build), name)
+            for name in (OTHER.name, "absent")
+        )
+        assert hidden == missing, rule
+
+
+@each_person
+def test_a_build_of_another_answers_as_one_that_never_was(cast: Cast, who: str) -> None:
+    for rule in (r for r in routes(cast, ENV) if "build_id" in r):
+        foreign, never = (
+            re.sub(
+                rf"(build (?:`|<code>)){n}\b",
+                "",
+                cast.without_name(who, address(rule, OWN, n), "-"),
+            )
+            for n in (cast.builds[FOREIGN], NEVER)
+        )
+        assert foreign == never, rule
+
+
+@each_stranger
+def test_a_source_and_a_package_answer_as_if_they_were_not(cast: Cast, who: str) -> None:
+    for rule in ("/source", "/source.json"):
+        foreign, missing = (
+            cast.without_name(who, f"{rule}?name={n}", n) for n in ("canary-source", "absent")
+        )
+        assert foreign == missing, rule
+    for rule in ("/packages", "/packages.json"):
+        foreign, missing = (
+            cast.without_name(who, f"{rule}?name={n}", n) for n in (PACKAGE, "absent")
+        )
+        assert foreign == missing, rule
+
+
+@each_stranger
+def test_a_search_finds_no_more_than_one_for_nothing(cast: Cast, who: str) -> None:
+    for query in ("?q=", "?retired=yes&q=", "?label="):
+        foreign, missing = (cast.without_name(who, f"/{query}{n}", n) for n in (CANARY, "absent"))
+        assert foreign == missing, query
+
+
+@each_stranger
+def test_builds_of_a_foreign_namespace_are_none(cast: Cast, who: str) -> None:
+    foreign, missing = (
+        cast.without_name(who, f"/builds.json?namespace={n}", n) for n in (CANARY, "absent")
+    )
+    assert foreign == missing
+
+
+# ---------------------------------------------------------------- counts
+
+
+@pytest.mark.parametrize(
+    ("who", "environments"),
+    [("anonymous", 0), ("one", 1), ("narrower", 1), ("viewer", 2), ("owner", 6)],
+)
+def test_what_is_not_seen_is_not_counted(cast: Cast, who: str, environments: int) -> None:
+    listing = cast.get(who, "/index.json").json
+    assert listing["total"] == environments
+    counts = listing["counts"]
+    shown = sum(counts[s] for s in ("building", "failed", "ready", "missing", "solved"))
+    assert shown == environments
+
+
+@pytest.mark.parametrize(
+    ("who", "counts", "sources"),
+    [
+        ("anonymous", "0 building, 0 failed, 0 ready", "0 sources"),
+        ("one", "1 building, 0 failed, 0 ready", "0 sources"),
+        ("viewer", "1 building, 0 failed, 1 ready", "1 source"),
+        ("owner", "2 building, 0 failed, 4 ready", "2 sources"),
+    ],
+)
+def test_the_frame_of_a_page_counts_what_is_seen(
+    cast: Cast, who: str, counts: str, sources: str
+) -> None:
+    text = cast.get(who, "/packages").text
+    assert f">{counts}<" in text
+    assert f">{sources}<" in text
+
+
+def test_who_is_told_is_for_who_sees_everything(cast: Cast) -> None:
+    seen = {who for who in EVERYBODY if "none in trouble" in cast.get(who, "/sources").text}
+    assert seen == set(SEE_ALL)
+
+
+def test_a_build_waits_for_those_only_that_are_seen(cast: Cast) -> None:
+    waiting = cast.get("viewer", "/builds.json?state=queued").json["builds"]
+    (build,) = (b["build"]["id"] for b in waiting)
+    places = {w: cast.get(w, f"/lab/demo/builds/{build}.json").json["place"] for w in SEE_LAB}
+    assert places == {"viewer": 1, "developer": 1, "admin": 1, "owner": 2}
+
+
+def test_the_store_is_measured_for_who_sees_everything(cast: Cast) -> None:
+    seen = {who: "<span>store " in cast.get(who, "/").text for who in EVERYBODY}
+    assert {who for who, it in seen.items() if it} == set(SEE_ALL)
+
+
+@pytest.mark.parametrize("key", NEIGHBOURS, ids=str)
+def test_a_name_that_is_nearly_the_same_is_another(cast: Cast, key: EnvKey) -> None:
+    assert cast.get("admin", f"/{key}/").status_code == 404
+    assert cast.get("admin", f"/{key.namespace}/").status_code == 404
+    assert cast.get("owner", f"/{key}/").status_code == 200
+
+
+# ---------------------------------------------------------------- one after the other
+
+
+def test_no_answer_is_remembered_for_somebody_else(alone: Cast) -> None:
+    paths = [address(r, FOREIGN, alone.builds[FOREIGN]) for r in routes(alone, ENV, SPACE, LIST)]
+    for path in paths:
+        before = alone.without_name("viewer", path, "-")
+        alone.get("owner", path)
+        assert alone.without_name("viewer", path, "-") == before, path
+
+
+def test_a_right_that_is_taken_away_is_gone_at_once(alone: Cast) -> None:
+    assert alone.get("viewer", "/lab/demo/").status_code == 200
+    alone.made.settings = replace(alone.made.settings, access=AccessSettings())
+    assert alone.get("viewer", "/lab/demo/").status_code == 404
+    assert alone.get("viewer", "/index.json").json["total"] == 0
+
+
+def test_caches_keep_what_is_for_one_person_apart(cast: Cast) -> None:
+    for path in ("/", "/lab/demo/", "/lab/demo/2/conda-lock.yml", "/lab/demo/builds/1/log.txt"):
+        answer = cast.get("owner", path)
+        assert answer.headers["Cache-Control"].startswith("private, "), path
+        assert {"Cookie", "Authorization"} <= set(answer.vary), path
+    assert "private" not in cast.get("anonymous", "/").headers["Cache-Control"]
+
+
+def test_a_wrong_token_is_told_so(cast: Cast) -> None:
+    headers = {"Authorization": "Bearer wrong"}
+    page, data = (cast.made.client.get(p, headers=headers) for p in ("/", "/index.json"))
+    assert (page.status_code, data.status_code) == (401, 401)
+    assert "WWW-Authenticate" not in page.headers
+    assert data.headers["WWW-Authenticate"].startswith("Bearer")
+
+
+def test_who_is_not_signed_in_is_told_to(cast: Cast) -> None:
+    assert "sign in to see" in cast.get("anonymous", "/lab/demo/").text
+    assert "sign in to see" not in cast.get("stranger", "/lab/demo/").text
+
+
+# ---------------------------------------------------------------- previews, patterns
+
+
+def test_a_preview_is_seen_by_who_sees_its_target(alone: Cast) -> None:
+    preview = preview_of(OTHER, "demo-pr-7")
+    commit(alone.made.catalog, preview, source="lab")
+    seen = {who: alone.get(who, "/lab/demo-pr-7/").status_code for who in EVERYBODY}
+    assert {who for who, status in seen.items() if status == 200} == set(SEE_LAB)
+    hidden, missing = (
+        alone.without_name("one", f"/lab/{n}/", n) for n in ("demo-pr-7", "demo-absent")
+    )
+    assert hidden == missing
+
+
+def test_previews_that_are_not_seen_are_not_listed_with_their_target(alone: Cast) -> None:
+    commit(alone.made.catalog, preview_of(OWN, "hushed-pr-7"), source="lab")
+    pages = {who: alone.get(who, "/lab/demo/index.json").json for who in SEE_ONE}
+    seen = {who for who, page in pages.items() if page["previews"]}
+    assert seen == set(SEE_LAB)
+
+
+def test_an_open_place_pays_nothing() -> None:
+    assert scope_of((Grant(EVERYWHERE, Role.VIEWER), Grant("a/*", Role.ADMIN))) == EVERYTHING
+    assert EVERYTHING.where() == []
+
+
+def test_who_is_not_signed_in_sees_what_is_public(alone: Cast) -> None:
+    public = AccessSettings(anonymous=(Grant("lab/*", Role.VIEWER),))
+    alone.made.settings = replace(alone.made.settings, access=public)
+    assert alone.get("anonymous", "/index.json").json["total"] == 2
+    assert alone.get("anonymous", "/canary/secret/").status_code == 404
