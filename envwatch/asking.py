@@ -357,15 +357,11 @@ class Maker:
     def _refuse_second(self, key: EnvKey, path: str) -> None:
         other = self.found.others.get(str(key).casefold())
         hint = "give one of them another `name:`"
-        if other is not None:
-            where = f"source `{other.source}` in {other.path}"
-            raise SpecError(
-                f"environment `{key}` is defined by {where} already", path=path, hint=hint
-            )
-        if taken := self.found.taken.get(str(key).casefold()):
-            raise SpecError(
-                f"environment `{key}` is defined by {taken} already", path=path, hint=hint
-            )
+        taken = self.found.taken.get(str(key).casefold())
+        where = f"source `{other.source}` in {other.path}" if other is not None else taken
+        if where:
+            problem = f"environment `{key}` is defined by {where} already"
+            raise SpecError(problem, path=path, hint=hint)
 
 
 class _Refused(Exception):

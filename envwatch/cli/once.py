@@ -6,12 +6,13 @@ import sys
 
 import click
 
-from envwatch import daemon, logs
+from envwatch import logs
 from envwatch.cli.context import Options
 from envwatch.cli.output import json_option, print_json, safe, say
 from envwatch.cli.reading import check_owner
 from envwatch.cli.settings import settings_of
-from envwatch.daemon import Pass
+from envwatch.daemon import passes
+from envwatch.daemon.passes import Pass
 
 
 @click.command("once")
@@ -25,7 +26,7 @@ def command(options: Options, as_json: bool) -> None:
     settings = settings_of(options)
     check_owner(settings.root, superuser=False)
     logs.configure(settings.log_format)
-    done = daemon.once(settings)
+    done = passes.once(settings)
     if as_json:
         print_json(done)
     _summarise(done)

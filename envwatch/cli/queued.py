@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from envwatch import daemon
 from envwatch.catalog import read_catalog
 from envwatch.cli.control import Answer, answers
 from envwatch.cli.output import print_json, say
 from envwatch.cli.waiting import LOOK, busy, outcome, wait_for_builds
+from envwatch.daemon import passes
 from envwatch.errors import DaemonAway
 from envwatch.model import ArchiveState, BuildState, EnvKey
 from envwatch.settings import Settings
@@ -55,7 +55,7 @@ def _see_through(settings: Settings, builds: Sequence[int]) -> bool:
     here = not answers(store.root)
     if here:
         with busy("building"):
-            daemon.work_off(settings)
+            passes.work_off(settings)
     catalog = read_catalog(store.catalog)
     try:
         if not here:
@@ -74,7 +74,7 @@ def _archived(settings: Settings, key: EnvKey, number: int) -> tuple[ArchiveStat
     here = not answers(store.root)
     with busy(f"archive of {key} #{number}"):
         if here:
-            daemon.work_off(settings)
+            passes.work_off(settings)
         catalog = read_catalog(store.catalog)
         try:
             while (made := catalog.generations.get(key, number)).archive in UNDER_WAY:

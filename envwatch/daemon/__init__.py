@@ -21,7 +21,7 @@ from envwatch.daemon.commands import Commands
 from envwatch.daemon.parts import Parts, assemble, reload
 from envwatch.daemon.schedule import Schedule
 from envwatch.errors import ConfigError, EnvwatchError, SourceError
-from envwatch.model import ENDED, BuildState, EnvKey
+from envwatch.model import EnvKey
 from envwatch.settings import Settings
 from envwatch.signin import open_providers
 from envwatch.store import Store
@@ -40,7 +40,6 @@ logger = logging.getLogger(__name__)
 LATE = 120.0  # seconds without a beat after which a thread counts as stuck
 IDLE = 0.5  # seconds between two looks of the thread for chores
 TURN = 5.0  # seconds after which the reconciler shows that it is alive
-TELLING = 60.0  # seconds that a single pass waits until everybody is told
 DRAIN = 10.0  # seconds that builds get to end when the daemon stops
 
 LOOKERS = 4  # threads that look at sources: one host that hangs must not keep the others waiting
@@ -329,73 +328,3 @@ def run(
             signal.signal(number, lambda *_: daemon.stop())
         signal.signal(signal.SIGHUP, lambda *_: daemon.reload())
         daemon.run(started=started)
-
-
-@dataclass(frozen=True, slots=True)
-class Pass:
-    """What one full pass came to."""
-
-    failed_sources: tuple[str, ...]
-    refused_files: tuple[str, ...]
-    failed_builds: tuple[int, ...]
-    published: tuple[int, ...]
-
-    @property
-    def ok(self) -> bool:
-        return not (self.failed_sources or self.refused_files or self.failed_builds)
-
-
-def once(settings: Settings) -> Pass:
-    """Look at every source, build what is asked for, and return: for cron and CI."""
-    with assemble(settings) as parts:
-        parts.executor.start()
-        recover(parts.worker)
-        before = parts.catalog.builds.newest_id()
-        failed = tuple(name for name in _looked_at(parts) if _fails(parts, name))
-        _drain(parts)
-        parts.writer.flush(TELLING)
-        parts.teller.flush(TELLING)
-        return _summary(parts, failed, before)
-
-
-def work_off(settings: Settings) -> None:
-    """Do what is queued, with no look at any source, and return."""
-    with assemble(settings) as parts:
-        parts.executor.start()
-        recover(parts.worker)
-        _drain(parts)
-
-
-def _drain(parts: Parts) -> None:
-    while parts.worker.run_one() or chores.make_next_archive(parts.worker):
-        pass
-
-
-def _looked_at(parts: Parts) -> Iterator[str]:
-    """Every source; the branches of one come up while it is looked at."""
-    seen: set[str] = set()
-    while left := sorted(parts.roster.names() - seen):
-        yield left[0]
-        seen.add(left[0])
-
-
-def _fails(parts: Parts, name: str) -> bool:
-    try:
-        parts.look(name)
-    except SourceError:
-        return True
-    return False
-
-
-def _summary(parts: Parts, failed: tuple[str, ...], before: int) -> Pass:
-    # a request to merge that cannot be made is no failure of what is there
-    previews = {s.name for s in parts.catalog.sources.all() if s.base and s.family}
-    ended = parts.catalog.builds.in_state(*ENDED)
-    new = [b for b in ended if b.id > before and b.source not in previews]
-    bad = (BuildState.FAILED, BuildState.TIMED_OUT)
-    return Pass(
-        failed_sources=tuple(name for name in failed if name not in previews),
-        refused_files=parts.catalog.sources.refused(),
-        failed_builds=tuple(b.id for b in new if b.state in bad),
-        published=tuple(b.id for b in new if b.state is BuildState.READY),
-    )
