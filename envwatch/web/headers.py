@@ -53,7 +53,7 @@ def keep_private(response: Response) -> Response:
         return response
     response.vary.update(("Cookie", "Authorization"))
     said = response.headers.get("Cache-Control", "")
-    if g.visitor.signed_in:
+    if g.visitor.signed_in and "no-store" not in said:
         response.headers["Cache-Control"] = f"private, {said}" if said else "private"
     return response
 

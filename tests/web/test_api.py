@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from web_helpers import DEMO, Stand, ask, commit, publish
 from werkzeug.test import TestResponse
 
 from envwatch.model import EnvKey
-from envwatch.settings import Role
+from envwatch.settings import AccessSettings, Role
 
 V1 = "/api/v1"
 
@@ -208,8 +209,14 @@ def test_lists_hold_what_may_be_seen(filled: Stand) -> None:
     assert data(filled, "/build/?environment_id=1", eve) == []
 
 
+def close(filled: Stand) -> None:
+    """To whoever is not signed in."""
+    filled.settings = replace(filled.settings, access=AccessSettings())
+
+
 @pytest.mark.parametrize("method", ["GET", "PUT", "POST", "DELETE"])
 def test_nobody_in_particular_sees_and_does_nothing(filled: Stand, method: str) -> None:
+    close(filled)
     public = ("/", "/openapi.json", "/docs", "/permission/")
     listed = ("/usage/", "/namespace/", "/environment/", "/build/", "/channel/", "/package/")
     for verb, path in routes(filled):
@@ -295,6 +302,7 @@ def test_a_wrong_token_is_no_visitor(filled: Stand) -> None:
 
 
 def test_a_write_from_another_page_is_refused(filled: Stand, secret: str) -> None:
+    close(filled)
     path = "/environment/analyst/demo/"
     for headers in (
         {"Origin": "https://evil.example"},

@@ -37,7 +37,7 @@ from envwatch.settings import EVERYWHERE, AccessSettings, Grant, NamespaceSettin
 from envwatch.views import environments, lists, pages
 from envwatch.views.scope import EVERYTHING, scope_of
 
-OPEN, ENV, SPACE, LIST, SOURCE, ALL, GIT = range(7)
+OPEN, ENV, SPACE, LIST, SOURCE, ALL, GIT, EDIT, OWN_PAGE, API = range(10)
 # What each address tells of. One that is not here fails the test: say who may see it.
 MEANING = {
     "/healthz": OPEN,
@@ -74,6 +74,50 @@ MEANING = {
     "/<namespace>/<name>/diff": ENV,
     "/badge/<namespace>/<name>.svg": ENV,
     "/git/<namespace>.git/info/refs": GIT,
+    "/<namespace>/<name>/edit": EDIT,
+    "/<namespace>/<name>/manage": EDIT,
+    "/new": OWN_PAGE,
+    "/me": OWN_PAGE,
+    "/signin": OWN_PAGE,
+    "/signin/<provider>": OWN_PAGE,
+    "/signin/<provider>/callback": OWN_PAGE,
+    "/api/v1/": API,
+    "/api/v1/audit/": API,
+    "/api/v1/build/": API,
+    "/api/v1/build/<int:build_id>/": API,
+    "/api/v1/build/<int:build_id>/archive/": API,
+    "/api/v1/build/<int:build_id>/conda-lock.yaml": API,
+    "/api/v1/build/<int:build_id>/conda-lock.yml": API,
+    "/api/v1/build/<int:build_id>/lockfile/": API,
+    "/api/v1/build/<int:build_id>/logs/": API,
+    "/api/v1/build/<int:build_id>/packages/": API,
+    "/api/v1/build/<int:build_id>/yaml/": API,
+    "/api/v1/channel/": API,
+    "/api/v1/docs": API,
+    "/api/v1/environment/": API,
+    "/api/v1/environment/<namespace>/": API,
+    "/api/v1/environment/<namespace>/<name>/": API,
+    "/api/v1/environment/<namespace>/<name>/conda-lock.yaml": API,
+    "/api/v1/environment/<namespace>/<name>/conda-lock.yml": API,
+    "/api/v1/environment/<namespace>/<name>/diff/": API,
+    "/api/v1/environment/<namespace>/<name>/file/": API,
+    "/api/v1/environment/<namespace>/<name>/generation/": API,
+    "/api/v1/environment/<namespace>/<name>/generation/<int:number>/": API,
+    "/api/v1/environment/<namespace>/<name>/lockfile/": API,
+    "/api/v1/event/": API,
+    "/api/v1/namespace/": API,
+    "/api/v1/namespace/<namespace>/": API,
+    "/api/v1/openapi.json": API,
+    "/api/v1/package/": API,
+    "/api/v1/permission/": API,
+    "/api/v1/setting/": API,
+    "/api/v1/setting/<namespace>/": API,
+    "/api/v1/setting/<namespace>/<name>/": API,
+    "/api/v1/source/": API,
+    "/api/v1/source/<name>/": API,
+    "/api/v1/specification/": API,
+    "/api/v1/token/": API,
+    "/api/v1/usage/": API,
 }
 SEE_ONE = ("one", "narrower", "viewer", "developer", "admin", "owner")
 SEE_LAB = ("viewer", "developer", "admin", "owner")
@@ -114,7 +158,8 @@ def routes(cast: Cast, *meanings: int) -> list[str]:
 def address(rule: str, key: EnvKey, build: int) -> str:
     values = {
         "namespace": key.namespace, "name": key.name, "build_id": str(build), "generation": "2",
-        "old": "1", "new": "2", "file": "conda-lock.yml",
+        "old": "1", "new": "2", "file": "conda-lock.yml", "provider": "oidc", "number": "1",
+        "source": "lab", "source_name": "lab",
     }  # fmt: skip
     return re.sub(r"<(?:[^:>]*:)?(\w+)>", lambda m: values[m[1]], rule)
 
@@ -149,6 +194,32 @@ def test_no_question_of_the_web_forgets_who_asks(module: ModuleType) -> None:
 def test_it_is_said_of_each_address_who_sees_it(cast: Cast) -> None:
     rules = {r.rule for r in cast.made.app.url_map.iter_rules() if "GET" in (r.methods or ())}
     assert rules == set(MEANING)
+
+
+@each_person
+def test_edits_are_for_developers_and_hidden_from_who_sees_nothing(cast: Cast, who: str) -> None:
+    for rule in routes(cast, EDIT):
+        own, foreign = (cast.get(who, address(rule, k, 0)).status_code for k in (OWN, FOREIGN))
+        if who not in SEE_ALL:
+            assert foreign == 404, rule
+        if who in SEE_ONE:
+            # without a daemon behind the page nothing can be read of the file
+            assert own in ((200, 409) if who in ("developer", "admin") else (200, 403, 409)), rule
+        else:
+            assert own == 404, rule
+
+
+@each_person
+def test_own_pages_and_the_api_name_nothing_that_is_not_seen(cast: Cast, who: str) -> None:
+    for rule in routes(cast, OWN_PAGE, API):
+        for key in (OWN, OTHER, FOREIGN):
+            found = cast.get(who, address(rule, key, cast.builds[key]))
+            assert found.status_code < 500, rule
+            asked_for = {n for n in (CANARY, HUSHED) if n in address(rule, key, 0)}
+            text = found.text.lower()
+            assert not [n for n in names_hidden_from(who) if n in text and n not in asked_for], rule
+            if who not in SEE_ALL and key == FOREIGN and "_" in rule:
+                assert found.status_code in (401, 404), (rule, found.text)
 
 
 @each_person
