@@ -68,16 +68,10 @@ def environment(
         points = _points(c, record.id)
         said = commit(c, record.source, record.revision)
         spec = _spec(c, record.spec_id)
-<<<<<<< HEAD
-        preview = previews.part(c, record)
-        others = () if preview else previews.on(c, key, scope)
-        packages = packages_of(c, previews.chosen(c, record)) if record.solve_only else ()
-=======
         lists = Lists(c)
         preview = previews.part(c, record, lists)
-        others = () if preview else previews.on(c, key, lists)
+        others = () if preview else previews.on(c, key, lists, scope)
         packages = lists.of(previews.chosen(c, record)) if record.solve_only else ()
->>>>>>> 7ec8c2b (Lists of packages are read once for all previews; a limited forge gets no second comment; a preview says why it went)
     current = next((g.generation for g in generations if g.current), None)
     return EnvironmentPage(
         row=row,
@@ -155,11 +149,7 @@ def compare(catalog: Catalog, key: EnvKey, old: int, new: int) -> DiffPage:
 def sources(catalog: Catalog, *, scope: Scope = EVERYTHING) -> tuple[SourceRow, ...]:
     """Every source with the first of its refused files."""
     # requests to change one are listed with those of their kind
-<<<<<<< HEAD
-    records = [r for r in _records(catalog, scope) if not (r.base and r.family)]
-=======
-    records = [r for r in catalog.sources.all() if not r.is_request]
->>>>>>> 7ec8c2b (Lists of packages are read once for all previews; a limited forge gets no second comment; a preview says why it went)
+    records = [r for r in _records(catalog, scope) if not r.is_request]
     locks = {w.source: w for w in catalog.writebacks.all()}
     with catalog.database.read() as c:
         return tuple(

@@ -56,11 +56,9 @@ def chosen(c: Connection, env: EnvironmentRecord) -> str:
     return c.execute(query).scalar() or ""
 
 
-<<<<<<< HEAD
-def on(c: Connection, target: EnvKey, scope: Scope = EVERYTHING) -> tuple[PreviewRow, ...]:
-=======
-def on(c: Connection, target: EnvKey, lists: Lists) -> tuple[PreviewRow, ...]:
->>>>>>> 7ec8c2b (Lists of packages are read once for all previews; a limited forge gets no second comment; a preview says why it went)
+def on(
+    c: Connection, target: EnvKey, lists: Lists, scope: Scope = EVERYTHING
+) -> tuple[PreviewRow, ...]:
     """The previews of an environment, the newest change first."""
     query = rows.environments.where(
         ENV.namespace == target.namespace,
