@@ -85,8 +85,18 @@ class DaemonActions:
         found = preview(self.parts.worker, plan).proposals[0]
         messages = tuple(dict.fromkeys((*said, *found.messages)))
         return Planned(
-            found.move.value, found.key, found.against, found.diff, found.failure, messages
+            found.move.value,
+            found.key,
+            found.against,
+            found.diff,
+            found.failure,
+            messages,
+            found.packages,
         )
+
+    def read(self, namespace: str, text: str) -> tuple[Message, ...]:
+        plan = self._plan(namespace, text)
+        return tuple(m for f in plan.files for m in f.messages)
 
     def solve(self, namespace: str, text: str) -> tuple[Package, ...]:
         planned = self.plan(namespace, text)

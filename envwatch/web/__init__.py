@@ -24,6 +24,7 @@ from envwatch.web.headers import add_headers, drop_many_ranges, keep_private, na
 from envwatch.web.health import health
 from envwatch.web.hooks import hooks
 from envwatch.web.logs import logs
+from envwatch.web.managing import managing
 from envwatch.web.pages import pages
 from envwatch.web.people import people
 from envwatch.web.server import Server, serve, serve_unix
@@ -66,7 +67,7 @@ def create_app(context: Context) -> Flask:
     app.jinja_env.globals["who"] = whoever
     app.jinja_env.globals["may_sign_in"] = _may_sign_in
     plain = (assets, health, hooks, feeds, logs, downloads, git)
-    for blueprint in (*plain, create_api(), signin, people, edits, pages):
+    for blueprint in (*plain, create_api(), signin, people, edits, managing, pages):
         app.register_blueprint(blueprint)
     add_faults(app)
     app.before_request(drop_many_ranges)

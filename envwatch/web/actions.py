@@ -16,7 +16,7 @@ class Planned:
     """What an environment file would come to: solved, with nothing of it done.
 
     `move` is a word: new, changed, reverted, same, refused. `diff` is against the generation
-    `against`, where there is one. `messages` are by line.
+    `against`, where there is one; `packages` are all that it would have. `messages` are by line.
     """
 
     move: str
@@ -25,6 +25,12 @@ class Planned:
     diff: PackageDiff | None = None
     failure: Failure | None = None
     messages: tuple[Message, ...] = ()
+    packages: tuple[Package, ...] = ()
+
+    @property
+    def download(self) -> int:
+        """Bytes of all its packages, as they are downloaded where none is known yet."""
+        return sum(p.size or 0 for p in self.packages)
 
 
 class Actions(Protocol):
@@ -55,6 +61,9 @@ class Actions(Protocol):
         """One commit, and a look at its source: what it asks for is queued when this returns."""
 
     def plan(self, namespace: str, text: str) -> Planned: ...
+
+    def read(self, namespace: str, text: str) -> tuple[Message, ...]:
+        """What is said of a file before anything is solved, by line: at once."""
 
     def solve(self, namespace: str, text: str) -> tuple[Package, ...]:
         """Raises SpecError, Conflict where it cannot be solved."""

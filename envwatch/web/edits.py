@@ -1,34 +1,34 @@
-"""Pages to change things: files, each edit a commit, and what is done to builds and generations.
+"""Pages to change environment files: each edit a commit.
 
 None of these is kept by anybody, for each carries a token of its form.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from http import HTTPStatus
-from typing import Any
 
-from flask import Blueprint, Response, request, url_for
+from flask import Blueprint, Response, render_template, request, url_for
 
 from envwatch.access import Visitor
 from envwatch.catalog.records import EnvironmentRecord
 from envwatch.edit import Author, Edit, Edited
-from envwatch.errors import Conflict, EnvwatchError, NotFound, SpecError
+from envwatch.errors import Busy, Conflict, EnvwatchError, NotFound, SpecError
 from envwatch.model import EnvKey, Level, Message
 from envwatch.settings import Role
-from envwatch.web.actions import Actions, Planned
+from envwatch.web.actions import Planned
 from envwatch.web.answers import own_page
+from envwatch.web.api.guard import seldom
+from envwatch.web.changing import PAGE, actions, changeable
 from envwatch.web.context import site
 from envwatch.web.signin import to
-from envwatch.web.visitor import hidden, need, refused, visitor
+from envwatch.web.visitor import hidden, visitor
 
 edits = Blueprint("edits", __name__)
 
 LONGEST = 512 * 1024  # characters of a file that is typed here
 LONGEST_MESSAGE = 5000
-PAGE: dict[str, Any] = {"form": "page"}
 EXAMPLE = """\
 name: example
 channels:
@@ -74,11 +74,11 @@ def create() -> Response:
 @edits.get("/<namespace>/<name>/edit")
 def edit(namespace: str, name: str) -> Response:
     """The file as it is now; of what is retired the one that it had last, to bring it back."""
-    env = _environment(namespace, name)
+    env = changeable(namespace, name)
     if env.retired_at is not None:
         text = site().context.catalog.builds.spec(env.spec_id).text
         return _form(Typed(namespace, text, path=env.path), env)
-    file = _actions().file(env.key)
+    file = actions().file(env.key)
     return _form(
         Typed(namespace, file.text, path=file.path, seen=file.revision, source=file.source), env
     )
@@ -86,39 +86,59 @@ def edit(namespace: str, name: str) -> Response:
 
 @edits.post("/<namespace>/<name>/edit")
 def change(namespace: str, name: str) -> Response:
-    return _sent(replace(_typed(), namespace=namespace), _environment(namespace, name))
+    return _sent(replace(_typed(), namespace=namespace), changeable(namespace, name))
 
 
 @edits.post("/<namespace>/<name>/delete")
 def delete(namespace: str, name: str) -> Response:
     """A commit that removes the file: the environment retires, and its history stays."""
-    env = _environment(namespace, name)
-    file = _actions().file(env.key)
+    env = changeable(namespace, name)
+    file = actions().file(env.key)
     seen = request.form.get("seen", "")[:64] or file.revision
     wanted = _edit(Typed(namespace, "", file.path, _message(), seen, file.source), None)
-    made = _actions().edit(replace(wanted, text=None))
+    made = actions().edit(replace(wanted, text=None))
     _note("delete", env.key, made)
     return to(url_for("pages.environment", **PAGE, namespace=namespace, name=name))
 
 
+@edits.post("/check")
+def check() -> Response:
+    """What is said of a file as it is being typed: a piece of a page, with nothing solved."""
+    typed = _typed()
+    if not visitor().may_some(Role.DEVELOPER, typed.namespace):
+        raise hidden(visitor(), f"there is no namespace `{typed.namespace}`")
+    response = Response(render_template("as_typed.html", said=_said(typed)))
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def _said(typed: Typed) -> tuple[Message, ...]:
+    try:
+        return _here(actions().read(typed.namespace, typed.text))
+    except SpecError as e:
+        return _messages(None, e)
+
+
 def _sent(typed: Typed, env: EnvironmentRecord | None) -> Response:
-    """A form that came back: checked, or committed."""
+    """A form that came back: with a file to be put into it, to be checked, or to be committed."""
     key = env.key if env is not None else None
     planned: Planned | None = None
     fault: EnvwatchError | None = None
     try:
-        if "check" in request.form:
-            planned = _actions().plan(typed.namespace, typed.text)
-        else:
+        if "load" in request.form:
+            return _form(typed, env)
+        seldom()
+        if "check" not in request.form:
             return _committed(typed, key)
-    except (SpecError, Conflict, NotFound) as e:
+        planned = _planned(typed)
+    except (SpecError, Conflict, NotFound, Busy) as e:
         fault = e
     status = HTTPStatus.OK if fault is None else HTTPStatus.CONFLICT
     return _form(typed, env, planned=planned, fault=fault, status=status)
 
 
 def _committed(typed: Typed, key: EnvKey | None) -> Response:
-    made = _actions().edit(_edit(typed, key))
+    made = actions().edit(_edit(typed, key))
     found = key or next((o.key for o in made.outcomes), None)
     _note("edit", found or EnvKey(typed.namespace, ""), made)
     if found is None or not made.live:
@@ -153,13 +173,18 @@ def _messages(planned: Planned | None, fault: EnvwatchError | None) -> tuple[Mes
     if isinstance(fault, SpecError):
         error = Level.ERROR
         return (Message(error, fault.message, "", fault.line, fault.column, fault.hint),)
-    return tuple(replace(m, path="") for m in planned.messages) if planned else ()
+    return _here(planned.messages) if planned else ()
+
+
+def _here(messages: Iterable[Message]) -> tuple[Message, ...]:
+    """There is one file on this page: it need not be named."""
+    return tuple(replace(m, path="") for m in messages)
 
 
 def _typed() -> Typed:
     form = request.form
     # browsers send the ends of lines as the web has them, files have them as Unix
-    text = form.get("text", "")[:LONGEST].replace("\r\n", "\n")
+    text = (_uploaded() or form.get("text", ""))[:LONGEST].replace("\r\n", "\n")
     return Typed(
         form.get("namespace", "")[:64],
         text,
@@ -170,6 +195,14 @@ def _typed() -> Typed:
     )
 
 
+def _uploaded() -> str:
+    """A file that was chosen counts before what stands in the form."""
+    sent = request.files.get("file")
+    found = sent.stream.read(LONGEST).decode("utf-8", "replace") if sent else ""
+    # a form that was kept has it as a field
+    return found or request.form.get("file", "")
+
+
 def _message() -> str:
     return request.form.get("message", "")[:LONGEST_MESSAGE].replace("\r\n", "\n")
 
@@ -178,7 +211,7 @@ def _edit(typed: Typed, key: EnvKey | None) -> Edit:
     """The commit that is wanted. A new file is called after the environment in it."""
     path = typed.path
     if not path:
-        planned = _actions().plan(typed.namespace, typed.text)
+        planned = _planned(typed)
         found = planned.key
         if found is None:
             raise _refused(planned)
@@ -196,6 +229,14 @@ def _edit(typed: Typed, key: EnvKey | None) -> Edit:
     )
 
 
+def _planned(typed: Typed) -> Planned:
+    """Solved, and held against what is there, as far as that may be seen."""
+    found = actions().plan(typed.namespace, typed.text)
+    if found.key is not None and not visitor().may(Role.VIEWER, found.key):
+        raise hidden(visitor(), f"there is no environment `{found.key}`")
+    return found
+
+
 def _refused(planned: Planned) -> SpecError:
     """The first fault of a file that is none of an environment."""
     wrong = next((m for m in planned.messages if m.level is Level.ERROR), None)
@@ -208,84 +249,6 @@ def _places(who: Visitor) -> list[str]:
     """Namespaces with a source that takes edits, in which somebody may make environments."""
     takes = (s for s in site().context.settings.sources if s.takes_edits)
     return sorted({s.namespace for s in takes if who.may_all(Role.DEVELOPER, s.namespace)})
-
-
-# ---------------------------------------------------------------- builds and generations
-
-
-@edits.get("/<namespace>/<name>/manage")
-def manage(namespace: str, name: str) -> Response:
-    """Everything that may be done with one environment."""
-    env = _environment(namespace, name)
-    catalog = site().context.catalog
-    return own_page(
-        "manage.html",
-        env=env,
-        generations=catalog.generations.of(env.id, limit=50),
-        running=[b for b in catalog.builds.of(env.id, limit=20) if not b.state.over],
-    )
-
-
-@edits.post("/<namespace>/<name>/manage")
-def act(namespace: str, name: str) -> Response:
-    env = _environment(namespace, name)
-    verb = request.form.get("verb", "")
-    verbs = _verbs()
-    if verb not in verbs:
-        raise Conflict(f"there is nothing called {verb[:40]!a} to be done")
-    verbs[verb](env.key, _number())
-    site().context.catalog.audits.note(
-        visitor(), verb, env.key, request.form.get("number", "")[:20]
-    )
-    back = "pages.environment" if verb in ("rebuild", "update", "cancel") else ".manage"
-    more = PAGE if back == "pages.environment" else {}
-    return to(url_for(back, **more, namespace=namespace, name=name))
-
-
-def _verbs() -> dict[str, Callable[[EnvKey, int], object]]:
-    """What can be done, by the word in the form. The number is that of a generation or build."""
-    actions, by = _actions(), visitor().name
-    return {
-        "rebuild": lambda key, _: actions.rebuild(key, by=by),
-        "update": lambda key, _: actions.update(key, by=by),
-        "cancel": lambda key, number: actions.cancel(_build_of(key, number), by=by),
-        "activate": lambda key, number: actions.activate(key, number, by=by),
-        "hold": lambda key, _: actions.hold(key, None, by=by),
-        "release": lambda key, _: actions.release(key, by=by),
-        "pin": lambda key, number: actions.pin(key, number, pinned=True),
-        "unpin": lambda key, number: actions.pin(key, number, pinned=False),
-    }
-
-
-def _build_of(key: EnvKey, build_id: int) -> int:
-    """A build is cancelled by who may do that in its own environment."""
-    if site().context.catalog.builds.get(build_id).key != key:
-        raise NotFound(f"{key}: there is no build `{build_id}`")
-    return build_id
-
-
-def _number() -> int:
-    text = request.form.get("number", "0")[:10]
-    return int(text) if text.isdecimal() else 0
-
-
-# ---------------------------------------------------------------- who may
-
-
-def _environment(namespace: str, name: str) -> EnvironmentRecord:
-    """An environment that may be changed. Raises NotFound, Unknown, Forbidden."""
-    key = EnvKey(namespace, name)
-    need(Role.DEVELOPER, key)
-    return site().context.catalog.generations.environment(key)
-
-
-def _actions() -> Actions:
-    who, found = visitor(), site().context.actions
-    if not who.signed_in:
-        raise refused(who, Role.DEVELOPER, "this place")
-    if found is None:
-        raise Conflict("nothing can be changed here")
-    return found
 
 
 def _note(action: str, key: EnvKey, made: Edited) -> None:

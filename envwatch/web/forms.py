@@ -93,6 +93,9 @@ def _values() -> Iterator[tuple[str, Markup]]:
     for name, value in request.form.items(multi=True):
         if name != FIELD:
             yield escape(name), escape(value)
+    for name, upload in request.files.items(multi=True):
+        if upload.filename:
+            yield escape(name), escape(upload.stream.read().decode("utf-8", "replace"))
 
 
 # ---------------------------------------------------------------- tokens

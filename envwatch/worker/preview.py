@@ -47,7 +47,8 @@ class Move(StrEnum):
 class Proposal:
     """One environment that would be built, and the packages against those of `against`.
 
-    `against` is the number of its current generation, None where it has none.
+    `against` is the number of its current generation, None where it has none. `packages` are all
+    that it would have.
     """
 
     key: EnvKey
@@ -57,6 +58,7 @@ class Proposal:
     diff: PackageDiff | None = None
     failure: Failure | None = None
     messages: tuple[Message, ...] = ()
+    packages: tuple[Package, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +97,13 @@ def _propose(worker: Worker, ask: Ask, environment_id: int | None) -> Proposal:
     proposal = Proposal(ask.key, ask.path, Move.CHANGED, current.number if current else None)
     made = tuple(g for g in made if not g.candidate)
     if made and _serves(made[0], ask):
-        return replace(proposal, move=Move.SAME)
+        return replace(proposal, move=Move.SAME, packages=tuple(old))
     known = next((g for g in made if _serves(g, ask)), None)
     if known is not None:
         new = worker.catalog.builds.packages(known.lock_digest)
-        return replace(proposal, move=Move.REVERTED, diff=diff.packages(old, new))
+        return replace(
+            proposal, move=Move.REVERTED, diff=diff.packages(old, new), packages=tuple(new)
+        )
     previous = lock_text(worker.store, made[0]) if made else ""
     proposal = replace(proposal, move=Move.CHANGED if made else Move.NEW)
     return _solved(proposal, solve(worker, ask, previous), old)
@@ -128,7 +132,7 @@ def _solved(proposal: Proposal, outcome: Outcome, old: Iterable[Package]) -> Pro
     if result.failure is not None:
         return replace(proposal, failure=result.failure, messages=result.messages)
     changes = diff.packages(tuple(old), result.packages)
-    return replace(proposal, diff=changes, messages=result.messages)
+    return replace(proposal, diff=changes, messages=result.messages, packages=result.packages)
 
 
 def solve(worker: Worker, ask: Ask, previous: str, *, scheduled: bool = False) -> Outcome:

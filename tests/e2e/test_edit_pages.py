@@ -44,11 +44,13 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
         made.close()
 
 
-def page_of(browser: Browser, running: Running, name: str = "") -> Page:
+def page_of(browser: Browser, running: Running, name: str = "", *, script: bool = True) -> Page:
     """A browser behind the proxy that has signed this person in."""
     headers = {"X-Person": name} if name else {}
     context = browser.new_context(
-        base_url=f"http://127.0.0.1:{running.port}", extra_http_headers=headers
+        base_url=f"http://127.0.0.1:{running.port}",
+        extra_http_headers=headers,
+        java_script_enabled=script,
     )
     return context.new_page()
 
@@ -136,6 +138,35 @@ def test_a_broken_file_is_refused_at_its_line(browser: Browser, running: Running
     expect(page.get_by_role("alert")).to_contain_text("dependencies must be a list")
     expect(page.locator("#L2")).to_contain_text("must be a list")
     assert running.builds(KEY) == ()
+
+
+def test_a_file_is_checked_as_it_is_typed(browser: Browser, running: Running) -> None:
+    page = page_of(browser, running, "ada")
+    page.goto("/new")
+    file = page.get_by_label("The environment file")
+    file.fill("name: demo\ndependencies: tiny\n")
+    expect(page.locator("#as-typed")).to_contain_text("must be a list")
+    page.get_by_role("button", name="line 2").click()
+    chosen = "e => e.value.slice(e.selectionStart, e.selectionEnd)"
+    assert file.evaluate(chosen) == "dependencies: tiny"
+    file.fill(text("tiny=1.0"))
+    expect(page.locator("#as-typed")).to_be_empty()
+    assert running.builds(KEY) == ()
+
+
+@pytest.mark.parametrize("script", [True, False])
+def test_a_file_is_chosen_from_the_disk(
+    browser: Browser, running: Running, tmp_path: Path, script: bool
+) -> None:
+    (tmp_path / "environment.yml").write_text(text("tiny=1.1"))
+    page = page_of(browser, running, "ada", script=script)
+    page.goto("/new")
+    page.get_by_label("or a file").set_input_files(tmp_path / "environment.yml")
+    if not script:
+        page.get_by_role("button", name="Take it").click()
+    expect(page.get_by_label("The environment file")).to_have_value(text("tiny=1.1"))
+    page.get_by_role("button", name="Commit", exact=True).click()
+    running.wait_current(1, KEY)
 
 
 def test_a_viewer_changes_nothing_and_a_stranger_sees_nothing(

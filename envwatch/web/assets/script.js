@@ -124,3 +124,49 @@ if (log) {
     repeat(() => follow(log), () => 1);
   }
 }
+
+// ------------------------------------------------------------ a file that is being written
+
+const file = document.querySelector("textarea[data-check]");
+
+// What is said of it stands below it, a moment after the last key.
+async function check() {
+  const form = new FormData(file.form);
+  form.delete("file");
+  const answer = await fetch(file.dataset.check, { method: "POST", body: form });
+  if (!answer.ok) return;
+  const said = new DOMParser().parseFromString(await answer.text(), "text/html");
+  document.getElementById("as-typed").replaceChildren(...said.body.childNodes);
+}
+
+function select(line) {
+  const before = file.value.split("\n").slice(0, line - 1).join("\n").length + (line > 1 ? 1 : 0);
+  const end = file.value.indexOf("\n", before);
+  file.focus();
+  file.setSelectionRange(before, end < 0 ? file.value.length : end);
+}
+
+if (file) {
+  let waiting, sent = false;
+  const typed = () => {
+    clearTimeout(waiting);
+    waiting = setTimeout(check, 400);
+  };
+  file.addEventListener("input", typed);
+  document.getElementById("as-typed").addEventListener("click", (event) => {
+    if (event.target.dataset.line) select(Number(event.target.dataset.line));
+  });
+  const chosen = file.form.elements.file;
+  chosen.addEventListener("change", async () => {
+    if (!chosen.files.length) return;
+    file.value = await chosen.files[0].text();
+    chosen.value = "";
+    typed();
+  });
+  file.form.elements.load.hidden = true;
+  file.form.addEventListener("submit", () => { sent = true; });
+  addEventListener("beforeunload", (event) => {
+    const kept = !("unsaved" in file.dataset) && file.value === file.defaultValue;
+    if (!sent && !kept) event.preventDefault();
+  });
+}
