@@ -87,9 +87,9 @@ def test_a_role_is_granted_changed_and_taken_back(place: Place) -> None:
     assert grants(place) == []
     told = place.cli("audit", "--json").json
     assert [(a["action"], a["detail"]) for a in told] == [
-        ("ungrant", "user ada"),
-        ("grant", "role developer, user ada"),
-        ("grant", "role viewer, user ada"),
+        ("revoke", "of `ada`"),
+        ("grant", "developer to `ada`"),
+        ("grant", "viewer to `ada`"),
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -51,12 +52,22 @@ class Audits:
             )
 
     def all(
-        self, *, namespace: str = "", before: int | None = None, limit: int = 100
+        self,
+        *,
+        namespace: str = "",
+        within: Collection[str] | None = None,
+        before: int | None = None,
+        limit: int = 100,
     ) -> tuple[AuditRecord, ...]:
-        """The newest first; `before` is the id of the last one that was seen."""
+        """The newest first; `before` is the id of the last one that was seen.
+
+        `within` are the only namespaces of which anything is told, None for all.
+        """
         query = select(schema.audit).order_by(AUDIT.id.desc()).limit(limit)
         if namespace:
             query = query.where(AUDIT.namespace == namespace)
+        if within is not None:
+            query = query.where(AUDIT.namespace.in_(within))
         if before is not None:
             query = query.where(AUDIT.id < before)
         with self._database.read() as c:

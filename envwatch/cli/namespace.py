@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import click
 
 from envwatch.cli.context import Options
@@ -11,7 +9,8 @@ from envwatch.cli.control import ask, caller
 from envwatch.cli.output import json_option, print_json, print_table, say
 from envwatch.cli.reading import reading
 from envwatch.cli.settings import settings_of
-from envwatch.settings import AccessSettings, Role
+from envwatch.grants import given
+from envwatch.settings import Role
 from envwatch.views import environments
 
 
@@ -82,24 +81,13 @@ def grants(options: Options, as_json: bool) -> None:
     """List all roles: those that the config grants, and those that were granted here."""
     settings = settings_of(options)
     with reading(options) as (catalog, _):
-        here = catalog.bindings.all()
-    rows = list(_configured(settings.access))
-    rows += [(b.pattern, b.role.value, b.user, b.group, b.granted_by) for b in here]
+        found = given(settings.access, catalog)
+    rows = [(g.grant.pattern, g.grant.role.value, g.user or g.all_of, g.group, g.by) for g in found]
     names = ("pattern", "role", "user", "group", "by")
     if as_json:
         print_json([dict(zip(names, row, strict=True)) for row in rows])
         return
     print_table(names, rows)
-
-
-def _configured(rules: AccessSettings) -> Iterator[tuple[str, ...]]:
-    for given, who in ((rules.anonymous, "anybody"), (rules.signed_in, "everybody signed in")):
-        yield from ((g.pattern, g.role.value, who, "", "the config") for g in given)
-    for b in rules.bindings:
-        for user in b.users:
-            yield b.grant.pattern, b.grant.role.value, user, "", "the config"
-        for group in b.groups:
-            yield b.grant.pattern, b.grant.role.value, "", group, "the config"
 
 
 @command.command("list")

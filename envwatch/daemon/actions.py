@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 
 from envwatch.catalog.records import BuildRecord, EnvironmentRecord
-from envwatch.daemon.parts import Parts
+from envwatch.daemon.parts import Parts, make_namespace
 from envwatch.edit import Edit, Edited, FileText
 from envwatch.errors import Conflict, NotFound, SpecError
 from envwatch.model import EnvKey, Failure, FileState, Message, Package, Plan, Snapshot, SourceFile
@@ -66,6 +66,9 @@ class DaemonActions:
 
     def sync(self, source: str) -> None:
         self.parts.operations.sync(source)
+
+    def make_namespace(self, name: str, *, by: str) -> None:
+        make_namespace(self.parts, name, by=by)
 
     def file(self, key: EnvKey) -> FileText:
         return self.parts.editor.read(key)

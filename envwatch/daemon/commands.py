@@ -21,10 +21,10 @@ from envwatch.worker.preview import Preview, preview
 
 Answer = dict[str, Any]
 
-# what changes something; an edit is a commit besides
+# what changes something; an edit is a commit besides, and grants are noted where they are made
 AUDITED = frozenset(
-    ("rebuild", "update", "cancel", "activate", "hold", "release", "pin", "confirm_empty", "grant",
-     "ungrant", "create_namespace", "create_token", "revoke_token")
+    ("rebuild", "update", "cancel", "activate", "hold", "release", "pin", "confirm_empty",
+     "create_namespace", "create_token", "revoke_token")
 )  # fmt: skip
 PLACES = ("environment", "pattern", "namespace", "namespaces")
 PREVIEWS = TypeAdapter(tuple[Preview, ...])

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pydantic import TypeAdapter
 
-from envwatch.access import read_pattern, read_patterns
+from envwatch import grants
+from envwatch.access import HOST, read_pattern, read_patterns
 from envwatch.daemon.parts import Parts, make_namespace
 from envwatch.edit import Edit, Edited
-from envwatch.errors import Conflict, NotFound
+from envwatch.errors import Conflict
+from envwatch.grants import Given
 from envwatch.model import EnvKey
 from envwatch.settings import Grant, Role
 from envwatch.spec import valid_name
@@ -43,20 +45,15 @@ class EditCommands:
 
     def grant(self, pattern: str, role: str, by: str, user: str = "", group: str = "") -> Answer:
         """Give a person or a group a role, in place of another one that they had there."""
-        if bool(user) == bool(group):
-            raise Conflict("a grant is for one person or one group", hint="name one of the two")
         made = Grant(read_pattern(pattern), Role(role))
-        self._parts.catalog.bindings.grant(made, user=user, group=group, by=by)
+        grants.grant(self._parts.catalog, replace(HOST, name=by), Given(made, user, group))
         return {"pattern": made.pattern, "role": role, "user": user, "group": group}
 
-    def ungrant(self, pattern: str, by: str, user: str = "", group: str = "") -> Answer:  # noqa: ARG002  # for the audit trail
+    def ungrant(self, pattern: str, by: str, user: str = "", group: str = "") -> Answer:
         """Take back what was granted here; what the config grants stays."""
         whole = read_pattern(pattern)
-        if not self._parts.catalog.bindings.revoke(whole, user=user, group=group):
-            raise NotFound(
-                f"`{whole}` was not granted to `{user or group}` here",
-                hint="see `envwatch namespace grants`",
-            )
+        wanted = Given(Grant(whole, Role.VIEWER), user, group)
+        grants.revoke(self._parts.catalog, replace(HOST, name=by), wanted)
         return {"pattern": whole, "user": user, "group": group, "revoked": True}
 
     def create_token(

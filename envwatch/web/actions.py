@@ -55,6 +55,9 @@ class Actions(Protocol):
 
     def sync(self, source: str) -> None: ...
 
+    def make_namespace(self, name: str, *, by: str) -> None:
+        """With a managed repository of its own. Raises Conflict."""
+
     def file(self, key: EnvKey) -> FileText: ...
 
     def edit(self, wanted: Edit) -> Edited:

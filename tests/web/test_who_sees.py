@@ -77,6 +77,8 @@ MEANING = {
     "/<namespace>/<name>/edit": EDIT,
     "/<namespace>/<name>/manage": EDIT,
     "/new": OWN_PAGE,
+    "/access": OWN_PAGE,
+    "/audit": OWN_PAGE,
     "/me": OWN_PAGE,
     "/signin": OWN_PAGE,
     "/signin/<provider>": OWN_PAGE,
