@@ -1,4 +1,4 @@
-"""Long lists, one page at a time: builds, uses of a package, the files of a source."""
+"""Long lists, one page at a time."""
 
 from __future__ import annotations
 
@@ -7,16 +7,14 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, Select, func, select
 
 from envwatch.catalog import Catalog, rows, schema
-from envwatch.model import BuildState, EnvKey, Package
+from envwatch.model import BuildState
 from envwatch.views.commits import commits
 from envwatch.views.scope import EVERYTHING, Scope
-from envwatch.views.values import BuildList, BuildRow, PackageUse, PackageUses
+from envwatch.views.values import BuildList, BuildRow
 from envwatch.views.words import seconds
 
 ENV = schema.environment.c
 BUILD = schema.build.c
-GENERATION = schema.generation.c
-PACKAGE = schema.package.c
 SIZE = 50
 
 
@@ -55,34 +53,3 @@ def recent_builds(
         known = commits(c, {(b.source, b.revision) for b in found})
     listed = tuple(BuildRow(b, known.get((b.source, b.revision)), seconds(b)) for b in found)
     return BuildList(listed, page, pages, total)
-
-
-def package_uses(
-    catalog: Catalog,
-    name: str,
-    *,
-    page: int = 1,
-    size: int = SIZE,
-    scope: Scope = EVERYTHING,
-) -> PackageUses:
-    """Which current generations hold a package of this name, and in which version."""
-    query = (
-        select(schema.package, ENV.namespace, ENV.name.label("environment"), GENERATION.number)
-        .join_from(schema.package, schema.generation, GENERATION.lock_digest == PACKAGE.lock_digest)
-        .join(schema.environment, ENV.id == GENERATION.environment_id)
-        .where(PACKAGE.name == name, GENERATION.number == ENV.current, ENV.retired_at.is_(None))
-        .where(*scope.where())
-    )
-    with catalog.database.read() as c:
-        total = count(c, query.with_only_columns(GENERATION.id))
-        pages, page = pages_of(total, page, size)
-        ordered = query.order_by(ENV.namespace, ENV.name, PACKAGE.manager)
-        uses = tuple(
-            PackageUse(
-                EnvKey(r.namespace, r.environment),
-                r.number,
-                Package(r.name, r.version, r.build, r.manager, r.channel, r.size, r.license),
-            )
-            for r in c.execute(ordered.limit(size).offset((page - 1) * size))
-        )
-    return PackageUses(name, uses, page, pages, total)

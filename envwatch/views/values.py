@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from envwatch.catalog.recipients import RecipientRecord
@@ -328,10 +329,37 @@ class PackageUse:
 
 @dataclass(frozen=True, slots=True)
 class PackageUses:
-    """One page of the environments that use a package."""
+    """One page of the environments that use a package.
+
+    `versions` says in how many environments each version is, `version` which one was asked for.
+    """
 
     name: str
     uses: tuple[PackageUse, ...]
+    page: int
+    pages: int
+    total: int
+    version: str = ""
+    versions: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class KnownPackage:
+    """A package in current generations; `version` is the one where there is one alone."""
+
+    name: str
+    environments: int
+    versions: int
+    version: str
+    license: str
+
+
+@dataclass(frozen=True, slots=True)
+class KnownPackages:
+    """One page of the packages whose name holds `query`."""
+
+    query: str
+    packages: tuple[KnownPackage, ...]
     page: int
     pages: int
     total: int

@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 from envwatch.model import RUNNING, BuildState
 from envwatch.views import environments, lists
 from envwatch.views import notifiers as told
+from envwatch.views import packages as installed
 from envwatch.views import pages as views
 from envwatch.views.notifiers import NotifiersPage
 from envwatch.views.values import (
@@ -17,6 +18,7 @@ from envwatch.views.values import (
     BuildPage,
     DiffPage,
     EnvironmentPage,
+    KnownPackages,
     Listing,
     PackageUses,
     SourcePage,
@@ -38,6 +40,7 @@ SOURCES = TypeAdapter(tuple[SourceRow, ...])
 SOURCE = TypeAdapter(SourcePage)
 BUILDS = TypeAdapter(BuildList)
 USES = TypeAdapter(PackageUses)
+KNOWN = TypeAdapter(KnownPackages)
 NOTIFIERS = TypeAdapter(NotifiersPage)
 
 
@@ -182,9 +185,20 @@ def notifiers(form: str) -> Response:
 @pages.get("/packages.json", defaults=DATA)
 def packages(form: str) -> Response:
     catalog, name = site().context.catalog, word("name").lower()
+    if not name:
+        wanted = word("q").lower()
+        return show(
+            form,
+            "packages.html",
+            lambda: installed.known_packages(catalog, wanted, page=number(), scope=scope()),
+            KNOWN,
+        )
+    version = word("version")
     return show(
         form,
-        "packages.html",
-        lambda: lists.package_uses(catalog, name, page=number(), scope=scope()),
+        "package.html",
+        lambda: installed.package_uses(
+            catalog, name, version=version, page=number(), scope=scope()
+        ),
         USES,
     )

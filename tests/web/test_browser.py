@@ -41,6 +41,7 @@ PAGES = (
     "/builds",
     "/sources",
     "/source?name=team",
+    "/packages",
     "/packages?name=pandas",
     "/notifiers",
     "/signin",

@@ -44,6 +44,7 @@ PATHS = (
     "/sources",
     "/source?name=team",
     "/packages?name=%3Cscript%3Ealert(1)%3C/script%3E",
+    "/packages",
     "/packages?name=pandas",
     "/%3Cscript%3E/x/",
     "/analyst/broken/",

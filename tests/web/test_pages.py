@@ -42,6 +42,7 @@ PAGES = (
     "/builds",
     "/sources",
     "/source?name=team",
+    "/packages",
     "/packages?name=pandas",
     "/notifiers",
 )
@@ -294,6 +295,29 @@ def test_all_running_builds_are_one_filter(filled: Stand) -> None:
 def test_a_package_names_the_environments_that_use_it(filled: Stand) -> None:
     uses = json.loads(filled.text("/packages.json?name=pandas"))["uses"]
     assert ("demo", "2.2.0") in [(u["key"]["name"], u["package"]["version"]) for u in uses]
+
+
+def test_a_package_is_looked_for_in_one_version(filled: Stand) -> None:
+    every = json.loads(filled.text("/packages.json?name=pandas"))
+    assert sum(every["versions"].values()) == every["total"]
+    for version, count in every["versions"].items():
+        one = json.loads(filled.text(f"/packages.json?name=pandas&version={version}"))
+        assert {u["package"]["version"] for u in one["uses"]} == {version}
+        assert one["total"] == count
+        assert one["versions"] == every["versions"]
+    assert json.loads(filled.text("/packages.json?name=pandas&version=0"))["uses"] == []
+
+
+def test_packages_are_listed_and_searched(filled: Stand) -> None:
+    first = json.loads(filled.text("/packages.json"))
+    names = [p["name"] for p in first["packages"]]
+    assert names == sorted(set(names))
+    found = json.loads(filled.text("/packages.json?q=anda"))
+    assert [p["name"] for p in found["packages"]] == ["pandas"]
+    uses = json.loads(filled.text("/packages.json?name=pandas"))
+    assert found["packages"][0]["environments"] == uses["total"]
+    assert found["packages"][0]["versions"] == len(uses["versions"])
+    assert json.loads(filled.text("/packages.json?q=%25"))["packages"] == []
 
 
 # ---------------------------------------------------------------- addresses and forms

@@ -354,10 +354,11 @@ def test_a_source_and_a_package_answer_as_if_they_were_not(cast: Cast, who: str)
         )
         assert foreign == missing, rule
     for rule in ("/packages", "/packages.json"):
-        foreign, missing = (
-            cast.without_name(who, f"{rule}?name={n}", n) for n in (PACKAGE, "absent")
-        )
-        assert foreign == missing, rule
+        for asked in ("name", "q"):
+            foreign, missing = (
+                cast.without_name(who, f"{rule}?{asked}={n}", n) for n in (PACKAGE, "absent")
+            )
+            assert foreign == missing, (rule, asked)
 
 
 @each_stranger
