@@ -51,7 +51,8 @@ def told(
         notify=[{"name": "chatops", "webhook": hook.url, "secret_file": "secret"}],
     )
     web = {"listen": f"127.0.0.1:{running.port}", "url": "https://env.example.org"}
-    running.more = {**running.more, "web": web}
+    access = {"anonymous": {"*": "viewer"}}
+    running.more = {**running.more, "web": web, "access": access}
     return running
 
 
