@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from envwatch.diff import PackageDiff
 from envwatch.model import EnvKey, Message
 from envwatch.telling import EnvFacts, Status, StatusState
+from envwatch.units import count
 
 LONGEST = 60_000  # characters: GitHub takes 65 536
 MOST_ROWS = 100  # packages of one environment
@@ -71,7 +72,7 @@ def _details(env: EnvFacts) -> list[str]:
     more = [f"| … | and {len(rows) - MOST_ROWS} more | |"] if len(rows) > MOST_ROWS else []
     return [
         "",
-        f"<details><summary>{_text(str(env.target))}: {len(rows)} packages</summary>",
+        f"<details><summary>{_text(str(env.target))}: {count(len(rows), 'package')}</summary>",
         "",
         "| package | before | after |",
         "|---|---|---|",

@@ -101,9 +101,7 @@ class Reconciler:
             raise SourceError(f"`{name}` has no files of its own")
         confirmed = record is not None and record.confirmed_empty
         rules = rules_for(self._settings(), source.settings, confirmed_empty=confirmed)
-        base = source.settings.base
-        targets = self._catalog.sources.targets(base) if base else ()
-        return self._plan(source.snapshot(), rules, source.settings, targets)
+        return self._plan(source.snapshot(), rules, source.settings, self._targets(source.settings))
 
     def _follow(
         self, source: Source, record: SourceRecord, since: float | None, *, force: bool
@@ -113,7 +111,7 @@ class Reconciler:
         base = source.settings.base
         if base and not self._is_read(base):
             return None  # all would seem new; it is looked at again once its target was read
-        targets = self._catalog.sources.targets(base) if base else ()
+        targets = self._targets(source.settings)
         if base:
             # what is asked for and current there decides what is a change
             identity = _mixed(identity, targets)
@@ -180,6 +178,10 @@ class Reconciler:
             return plan
         install = settings.previews.install
         return narrowed(plan, standing, targets, rename=settings.rename, install=install)
+
+    def _targets(self, settings: SourceSettings) -> tuple[Target, ...]:
+        """What a request is held against; nothing for a source that is none."""
+        return self._catalog.sources.targets(settings.base) if settings.base else ()
 
     def _is_read(self, name: str) -> bool:
         record = self._catalog.sources.get(name)

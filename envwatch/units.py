@@ -5,6 +5,11 @@ from __future__ import annotations
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
+def count(number: int, noun: str) -> str:
+    """`1 package`, `2 packages`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def size(count: int) -> str:
     """`2.1 GiB` for a number of bytes."""
     amount, unit = float(count), UNITS[0]

@@ -323,3 +323,13 @@ def test_a_comment_is_never_too_long() -> None:
 
 def test_a_request_that_changes_nothing_any_more_says_so() -> None:
     assert "No environment would change." in comment("c", "1" * 40, [], (), lambda _: "")
+
+
+def test_a_forge_that_limits_requests_gets_no_second_comment(forge: Forge, tmp_path: Path) -> None:
+    it = open_forge(told(forge, tmp_path), Network())
+    name = it.say(7, "<!-- x -->\nfirst", "<!-- x -->", "")
+    limited = Answer(403, {"message": "API rate limit exceeded"}, {"Retry-After": "60"})
+    forge.fault = lambda r: limited if r.method != "POST" else None
+    with pytest.raises(NotifyError, match="rate limit"):
+        it.say(7, "<!-- x -->\nsecond", "<!-- x -->", name)
+    assert list(forge.comments[7].values()) == ["<!-- x -->\nfirst"]

@@ -163,7 +163,9 @@ def retire(c: Connection, key: EnvKey, now: datetime) -> int | None:
     environment_id = change(c, key, retired_at=now, changed_at=now, invalid=None)
     if environment_id is not None:
         supersede(c, environment_id, now)
-        note(c, "retired", "its file is gone", environment=environment_id)
+        of = c.execute(select(ENV.preview_of).where(ENV.id == environment_id)).scalar()
+        why = "its request is closed, or changes it no more" if of else "its file is gone"
+        note(c, "retired", why, environment=environment_id)
     return environment_id
 
 

@@ -25,6 +25,7 @@ from envwatch.model import (
     Progress,
     Result,
 )
+from envwatch.units import count
 
 BUILD = schema.build.c
 ENV = schema.environment.c
@@ -204,7 +205,8 @@ class Builds:
                 lock_digest=result.lock_digest,
                 retry_at=None,
             )
-            text = f"build #{build_id}: {len(result.packages)} packages, none installed"
+            chosen = count(len(result.packages), "package")
+            text = f"build #{build_id}: {chosen}, none installed"
             note(c, "solved", text, environment=row.environment_id)
             c.execute(
                 update(schema.environment)

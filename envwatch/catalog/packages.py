@@ -26,6 +26,20 @@ def packages_of(c: Connection, lock_digest: str) -> tuple[Package, ...]:
     )  # fmt: skip
 
 
+class Lists:
+    """The packages of locks, each read once however often it is compared."""
+
+    def __init__(self, c: Connection) -> None:
+        self._c = c
+        self._known: dict[str, tuple[Package, ...]] = {"": ()}
+
+    def of(self, lock_digest: str) -> tuple[Package, ...]:
+        """What a lock installs, by name; nothing for no lock."""
+        if lock_digest not in self._known:
+            self._known[lock_digest] = packages_of(self._c, lock_digest)
+        return self._known[lock_digest]
+
+
 def keep_packages(c: Connection, lock_digest: str, packages: Sequence[Package]) -> None:
     known = select(schema.package.c.name).where(schema.package.c.lock_digest == lock_digest)
     if not packages or c.execute(known.limit(1)).first() is not None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from sqlalchemy import Connection, select
 
 from envwatch import diff
 from envwatch.catalog import schema
-from envwatch.catalog.packages import packages_of
+from envwatch.catalog.packages import Lists
 from envwatch.diff import PackageDiff
 from envwatch.model import EnvKey
 
@@ -14,8 +16,16 @@ ENV = schema.environment.c
 GENERATION = schema.generation.c
 
 
-def current_of(c: Connection, target: EnvKey) -> tuple[int, str] | None:
-    """The number of the generation that is current, and the digest of its lock."""
+@dataclass(frozen=True, slots=True)
+class Current:
+    """The generation that is current of a target, and the digest of its lock."""
+
+    number: int
+    lock_digest: str
+
+
+def current_of(c: Connection, target: EnvKey) -> Current | None:
+    """None where nothing is published."""
     query = (
         select(GENERATION.number, GENERATION.lock_digest)
         .join_from(schema.environment, schema.generation)
@@ -23,13 +33,11 @@ def current_of(c: Connection, target: EnvKey) -> tuple[int, str] | None:
         .where(GENERATION.number == ENV.current, ENV.retired_at.is_(None))
     )
     found = c.execute(query).first()
-    return (found.number, found.lock_digest) if found else None
+    return Current(found.number, found.lock_digest) if found else None
 
 
-def change(c: Connection, target: EnvKey, lock_digest: str) -> PackageDiff | None:
+def change(lists: Lists, current: Current | None, lock_digest: str) -> PackageDiff | None:
     """What a lock would change there; None for no lock."""
     if not lock_digest:
         return None
-    current = current_of(c, target)
-    old = packages_of(c, current[1]) if current else ()
-    return diff.solved(old, packages_of(c, lock_digest))
+    return diff.solved(lists.of(current.lock_digest if current else ""), lists.of(lock_digest))

@@ -54,6 +54,11 @@ class SourceRecord:
     title: str = ""
     link: str = ""
 
+    @property
+    def is_request(self) -> bool:
+        """Is it one request to change another source?"""
+        return bool(self.base and self.family)
+
 
 @dataclass(frozen=True, slots=True)
 class EnvironmentRecord:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from pydantic import TypeAdapter
 from sqlalchemy import ColumnElement, Connection, bindparam, delete, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
@@ -15,7 +14,6 @@ from envwatch.catalog.events import note
 from envwatch.catalog.records import EnvironmentRecord, SourceRecord
 from envwatch.catalog.schema import SourceState
 from envwatch.model import (
-    Composition,
     EnvKey,
     FileOutcome,
     FileState,
@@ -26,9 +24,7 @@ from envwatch.previews import Target
 from envwatch.settings import SourceSettings
 
 SOURCE = schema.source.c
-COMPOSITION = TypeAdapter(Composition)
 ENV = schema.environment.c
-BUILD = schema.build.c
 GENERATION = schema.generation.c
 
 

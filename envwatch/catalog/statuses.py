@@ -24,7 +24,8 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 from envwatch.catalog import schema
 from envwatch.catalog.database import Database
 from envwatch.catalog.events import note
-from envwatch.catalog.previews import change
+from envwatch.catalog.packages import Lists
+from envwatch.catalog.previews import change, current_of
 from envwatch.catalog.recipients import (
     FORGE,
     Trouble,
@@ -93,7 +94,8 @@ class Statuses:
                 FILE.source == source, FILE.state == FileState.REFUSED
             )
             files = [(r.path, r.messages[0]) for r in c.execute(refused) if r.messages]
-            envs = tuple(_with_change(c, r) for r in found)
+            lists = Lists(c)
+            envs = tuple(_with_change(c, r, lists) for r in found)
             notes = _notes(c, source) if tip.base else ()
             return TipFacts(tip.revision, envs, tuple(f for f in files if f[0] not in known), notes)
 
@@ -300,13 +302,13 @@ def _notes(c: Connection, source: str) -> tuple[Message, ...]:
     return tuple(m for messages in found for m in messages if m.level is Level.WARNING)
 
 
-def _with_change(c: Connection, row: Row[Any]) -> EnvFacts:
+def _with_change(c: Connection, row: Row[Any], lists: Lists) -> EnvFacts:
     """A preview also says what it would change, once it is known."""
     facts = env_facts(row)
     if not row.preview_of or not row.build_lock:
         return facts
-    target = EnvKey(row.namespace, row.preview_of)
-    return replace(facts, change=change(c, target, row.build_lock))
+    current = current_of(c, facts.target)
+    return replace(facts, change=change(lists, current, row.build_lock))
 
 
 def _build(row: Row[Any]) -> BuildFacts:

@@ -385,7 +385,7 @@ def _fails(parts: Parts, name: str) -> bool:
 
 def _summary(parts: Parts, failed: tuple[str, ...], before: int) -> Pass:
     # a request to merge that cannot be made is no failure of what is there
-    previews = {s.name for s in parts.catalog.sources.all() if s.base and s.family}
+    previews = {s.name for s in parts.catalog.sources.all() if s.is_request}
     ended = parts.catalog.builds.in_state(*ENDED)
     new = [b for b in ended if b.id > before and b.source not in previews]
     bad = (BuildState.FAILED, BuildState.TIMED_OUT)

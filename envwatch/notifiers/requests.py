@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from envwatch.errors import NotifyError
+from envwatch.errors import NotifyError, NotifyStalled
 from envwatch.model import PullRequest
 from envwatch.notifiers.http import Answer, judge, place
 
@@ -49,9 +49,10 @@ class Thread:
         """False where it is gone, or somebody else's."""
         method, url = self.update
         answer = self.ask(method, f"{url}/{name}", _body(text))
-        if answer.status in (403, 404):
+        try:
+            judge(answer, url, secret=self.secret)
+        except NotifyStalled:
             return False
-        judge(answer, url, secret=self.secret)
         return True
 
     def _added(self, text: str) -> str:

@@ -53,10 +53,13 @@ def _serve_comment(catalog: Catalog, source: str, forge: Forge, clock: Clock) ->
     if record is None:
         return
     mark = marker_in(record.text)
-    names: list[str] = []
-    error = _attempt(lambda: names.append(forge.say(record.number, record.text, mark, record.name)))
+
+    def say() -> None:
+        name = forge.say(record.number, record.text, mark, record.name)
+        catalog.comments.told(record, name, clock())
+
+    error = _attempt(say)
     if error is None:
-        catalog.comments.told(record, names[0], clock())
         return
     trouble = trouble_of(error, record.attempts, record.wanted_at, clock(), refused=True)
     catalog.comments.failed(record, trouble, clock())

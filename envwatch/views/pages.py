@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Select, case, func, select
 
 from envwatch import diff
 from envwatch.catalog import Catalog, rows, schema
-from envwatch.catalog.packages import packages_of
+from envwatch.catalog.packages import Lists
 from envwatch.catalog.records import (
     ArtifactRecord,
     BuildRecord,
@@ -45,7 +45,6 @@ ENV = schema.environment.c
 BUILD = schema.build.c
 GENERATION = schema.generation.c
 EVENT = schema.event.c
-PACKAGE = schema.package.c
 FILE = schema.file.c
 SIZE = 20
 POINTS = 60
@@ -66,9 +65,10 @@ def environment(catalog: Catalog, key: EnvKey, *, page: int = 1) -> EnvironmentP
         points = _points(c, record.id)
         said = commit(c, record.source, record.revision)
         spec = _spec(c, record.spec_id)
-        preview = previews.part(c, record)
-        others = () if preview else previews.on(c, key)
-        packages = packages_of(c, previews.chosen(c, record)) if record.solve_only else ()
+        lists = Lists(c)
+        preview = previews.part(c, record, lists)
+        others = () if preview else previews.on(c, key, lists)
+        packages = lists.of(previews.chosen(c, record)) if record.solve_only else ()
     current = next((g.generation for g in generations if g.current), None)
     return EnvironmentPage(
         row=row,
@@ -105,7 +105,7 @@ def build(catalog: Catalog, build_id: int) -> BuildPage:
         spec = _spec(c, record.spec_id)
         place = _place(c, record)
         changes = (
-            _Lists(c).diff(previous.lock_digest, generation.lock_digest)
+            _diff(Lists(c), previous.lock_digest, generation.lock_digest)
             if previous and generation
             else None
         )
@@ -132,7 +132,7 @@ def compare(catalog: Catalog, key: EnvKey, old: int, new: int) -> DiffPage:
     numbers = tuple(g.number for g in catalog.generations.of(first.environment_id))
     texts = [catalog.builds.spec(g.spec_id).text for g in (first, second)]
     with catalog.database.read() as c:
-        packages = _Lists(c).diff(first.lock_digest, second.lock_digest)
+        packages = _diff(Lists(c), first.lock_digest, second.lock_digest)
     return DiffPage(
         key=key,
         old=first,
@@ -146,7 +146,7 @@ def compare(catalog: Catalog, key: EnvKey, old: int, new: int) -> DiffPage:
 def sources(catalog: Catalog) -> tuple[SourceRow, ...]:
     """Every source with the first of its refused files."""
     # requests to change one are listed with those of their kind
-    records = [r for r in catalog.sources.all() if not (r.base and r.family)]
+    records = [r for r in catalog.sources.all() if not r.is_request]
     locks = {w.source: w for w in catalog.writebacks.all()}
     with catalog.database.read() as c:
         return tuple(
@@ -247,13 +247,13 @@ def _generations(
     )  # fmt: skip
     found = {r.number: r for r in c.execute(query)}
     known = commits(c, {(r.source, r.revision) for r in found.values()})
-    listed = _Lists(c)
+    lists = Lists(c)
     return tuple(
         GenerationRow(
             rows.generation(r),
             number == env.current,
             known.get((r.source, r.revision)),
-            listed.diff(found[number - 1].lock_digest, r.lock_digest)
+            _diff(lists, found[number - 1].lock_digest, r.lock_digest)
             if number - 1 in found
             else None,
             (r.ended_at - r.started_at).total_seconds() if r.started_at and r.ended_at else None,
@@ -322,29 +322,8 @@ def _files(source: str) -> Select[Any]:
     return select(schema.file).where(FILE.source == source).order_by(refused_first, FILE.path)
 
 
-class _Lists:
-    """The packages of locks, each read once however often it is compared."""
-
-    def __init__(self, c: Connection) -> None:
-        self._c = c
-        self._known: dict[str, tuple[Package, ...]] = {}
-
-    def diff(self, old: str, new: str) -> PackageDiff:
-        return diff.packages(self._listed(old), self._listed(new))
-
-    def _listed(self, digest: str) -> tuple[Package, ...]:
-        if digest not in self._known:
-            query = (
-                select(schema.package).where(PACKAGE.lock_digest == digest).order_by(PACKAGE.name)
-            )
-            self._known[digest] = tuple(
-                Package(
-                    r.name, r.version, r.build, r.manager, r.channel, r.size, r.license,
-                    sha256=r.sha256, requested=r.requested,
-                )
-                for r in self._c.execute(query)
-            )  # fmt: skip
-        return self._known[digest]
+def _diff(lists: Lists, old: str, new: str) -> PackageDiff:
+    return diff.packages(lists.of(old), lists.of(new))
 
 
 def _source(c: Connection, record: SourceRecord, files: Select[Any]) -> SourceRow:

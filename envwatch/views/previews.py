@@ -6,6 +6,7 @@ from sqlalchemy import Connection, select
 
 from envwatch import diff
 from envwatch.catalog import rows, schema
+from envwatch.catalog.packages import Lists
 from envwatch.catalog.previews import change, current_of
 from envwatch.catalog.records import EnvironmentRecord
 from envwatch.diff import LineKind
@@ -18,7 +19,7 @@ BUILD = schema.build.c
 SOURCE = schema.source.c
 
 
-def part(c: Connection, env: EnvironmentRecord) -> PreviewPart | None:
+def part(c: Connection, env: EnvironmentRecord, lists: Lists) -> PreviewPart | None:
     """What a preview is held against; None for what is none."""
     if not env.preview_of:
         return None
@@ -26,8 +27,8 @@ def part(c: Connection, env: EnvironmentRecord) -> PreviewPart | None:
     said = c.execute(select(schema.source).where(SOURCE.name == env.source)).first()
     return PreviewPart(
         target=env.target,
-        against=current[0] if current else None,
-        diff=change(c, env.target, chosen(c, env)),
+        against=current.number if current else None,
+        diff=change(lists, current, chosen(c, env)),
         spec=_lines(c, env),
         request=said.ref if said and said.ref else env.source,
         title=said.title if said else "",
@@ -54,7 +55,7 @@ def chosen(c: Connection, env: EnvironmentRecord) -> str:
     return c.execute(query).scalar() or ""
 
 
-def on(c: Connection, target: EnvKey) -> tuple[PreviewRow, ...]:
+def on(c: Connection, target: EnvKey, lists: Lists) -> tuple[PreviewRow, ...]:
     """The previews of an environment, the newest change first."""
     query = rows.environments.where(
         ENV.namespace == target.namespace,
@@ -63,5 +64,5 @@ def on(c: Connection, target: EnvKey) -> tuple[PreviewRow, ...]:
     ).order_by(ENV.changed_at.desc(), ENV.id)
     found = [rows.environment(r) for r in c.execute(query)]
     listed = env_rows(c, [env.id for env in found])
-    parts = [part(c, env) for env in found]
+    parts = [part(c, env, lists) for env in found]
     return tuple(PreviewRow(row, p) for row, p in zip(listed, parts, strict=True) if p)
