@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from envwatch.model import PullRequest
-from envwatch.notifiers.files import read_token
-from envwatch.notifiers.http import ask, judge
-from envwatch.notifiers.requests import LARGEST, Ask, issue_thread, pulls
+from envwatch.notifiers.pull_forge import PullForge
 from envwatch.settings import ForgeSettings, Network
 from envwatch.telling import Status, StatusState, shortened
 
@@ -22,37 +19,17 @@ STATES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Gitea:
-    settings: ForgeSettings
-    network: Network
+class Gitea(PullForge):
+    def headers(self, token: str) -> Mapping[str, str]:
+        return {"Authorization": f"token {token}"}
 
-    def tell(self, revision: str, status: Status) -> None:
-        token = read_token(self.settings.token_file)
-        url = f"{self._repository}/statuses/{revision}"
-        body = {
+    def body(self, status: Status) -> Mapping[str, str]:
+        return {
             "state": STATES[status.state],
             "context": status.context,
             "description": shortened(status.description, LONGEST),
             "target_url": status.url,
         }
-        judge(self._asker(token)("POST", url, json.dumps(body).encode()), url, secret=token)
-
-    def requests(self) -> tuple[PullRequest, ...]:
-        token = read_token(self.settings.token_file)
-        return pulls(self._asker(token), self._repository, token)
-
-    def say(self, number: int, text: str, marker: str, known: str) -> str:
-        token = read_token(self.settings.token_file)
-        thread = issue_thread(self._asker(token), self._repository, number, token)
-        return thread.say(text, marker, known)
-
-    @property
-    def _repository(self) -> str:
-        return f"{self.settings.api}/repos/{self.settings.repository}"
-
-    def _asker(self, token: str) -> Ask:
-        headers = {"Authorization": f"token {token}", "Content-Type": "application/json"}
-        return lambda method, url, body: ask(method, url, self.network, headers, body, most=LARGEST)
 
 
 def open_forge(settings: ForgeSettings, network: Network) -> Gitea:

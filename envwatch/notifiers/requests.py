@@ -79,30 +79,6 @@ def pages(ask: Ask, url: str, secret: str) -> Iterator[dict[str, Any]]:
             return
 
 
-def pulls(ask: Ask, repository: str, secret: str) -> tuple[PullRequest, ...]:
-    """Those that are open, as GitHub and Gitea list them."""
-    found = pages(ask, f"{repository}/pulls?state=open", secret)
-    return tuple(r for each in found if (r := _pull(each)))
-
-
-def _pull(found: dict[str, Any]) -> PullRequest | None:
-    author, target = found.get("user") or {}, found.get("base") or {}
-    return request(
-        found.get("number"),
-        found.get("title"),
-        author.get("login"),
-        target.get("ref"),
-        found.get("html_url"),
-    )
-
-
-def issue_thread(ask: Ask, repository: str, number: int, secret: str) -> Thread:
-    """Where GitHub and Gitea have the comments of a pull request."""
-    issues = f"{repository}/issues"
-    change = ("PATCH", f"{issues}/comments")
-    return Thread(ask, f"{issues}/{number}/comments", change, secret)
-
-
 def request(number: Any, title: Any, author: Any, target: Any, url: Any) -> PullRequest | None:
     """As it may be kept and shown; None for what is none."""
     if not isinstance(number, int) or number < 1:
