@@ -74,9 +74,8 @@ class Editor:
 
     def _source(self, wanted: Edit) -> Source:
         """The one that is named, else the one that fills the namespace, a managed one first."""
-        found = [
-            s for s in self.sources() if not s.settings.base
-        ]  # a request is edited by its author
+        # a request to change a source is for its author to edit
+        found = [s for s in self.sources() if not s.settings.base]
         filling = [s for s in found if s.settings.namespace == wanted.namespace]
         if wanted.source:
             filling = [s for s in filling if s.name == wanted.source]
