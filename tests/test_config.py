@@ -151,7 +151,9 @@ def test_secrets_of_hooks_that_everybody_can_read_are_refused(tmp_path: Path) ->
     secret.chmod(0o600)
     assert remarks(tmp_path, text, Level.ERROR) == []
     secret.write_text("")
-    assert remarks(tmp_path, text, Level.ERROR) == [f"{key}: `{secret}` is empty"]
+    (told,) = remarks(tmp_path, text, Level.ERROR)
+    # a long path is shortened
+    assert (told[: len(key)], told.endswith("` is empty")) == (key, True)
 
 
 def test_paths_that_cannot_be_looked_at_are_answered(tmp_path: Path) -> None:

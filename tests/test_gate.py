@@ -438,7 +438,9 @@ def test_nothing_that_passes_the_gate_leaves_the_prefix(
     assert stage.surroundings() == before
     kept = {p.lstat().st_ino for p in stage.canary.rglob("*")}
     for path in stage.prefix.rglob("*"):
-        assert path.lstat().st_ino not in kept
+        # a link that failed may still take its own files away
+        with suppress(FileNotFoundError):
+            assert path.lstat().st_ino not in kept
         assert Path(os.path.realpath(path)).is_relative_to(stage.prefix)
 
 
