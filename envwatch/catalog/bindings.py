@@ -33,12 +33,25 @@ class BindingRecord:
 
 
 class Bindings:
-    """Grants that were made here."""
+    """Grants that were made here. Each request asks for all of them: they are kept until a write.
+
+    Only one process writes to a catalog.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._kept: tuple[int, tuple[BindingRecord, ...]] = (0, ())
 
     def all(self) -> tuple[BindingRecord, ...]:
+        version = self._database.version
+        kept, found = self._kept
+        if kept != version:
+            # of a write meanwhile the older number is kept, so that it is read again
+            found = self._read()
+            self._kept = (version, found)
+        return found
+
+    def _read(self) -> tuple[BindingRecord, ...]:
         query = select(schema.binding).order_by(BINDING.pattern, BINDING.user, BINDING.group)
         with self._database.read() as c:
             return tuple(

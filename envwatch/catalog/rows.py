@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,13 @@ generations: Select[Any] = select(
 
 
 def _values(row: Row[Any], kind: type) -> dict[str, Any]:
-    data = row._mapping  # noqa: SLF001  # SQLAlchemy's public name for it
-    return {f.name: data[f.name] for f in fields(kind) if f.name in data}
+    return {name: row[at] for name, at in _places(row._fields, kind)}
+
+
+@lru_cache(256)
+def _places(columns: tuple[str, ...], kind: type) -> tuple[tuple[str, int], ...]:
+    """Which column of a query is which value: looked up once for all rows of its kind."""
+    return tuple((f.name, columns.index(f.name)) for f in fields(kind) if f.name in columns)
 
 
 def _key(row: Row[Any]) -> EnvKey:

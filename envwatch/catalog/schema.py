@@ -303,6 +303,7 @@ generation = Table(
     Column("candidate", Boolean, nullable=False, default=False, server_default="0"),
     UniqueConstraint("environment_id", "number"),
     Index("ix_generation_prefix", "prefix_digest"),
+    Index("ix_generation_lock", "lock_digest"),
     sqlite_autoincrement=True,
 )
 

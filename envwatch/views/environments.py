@@ -86,7 +86,7 @@ def listing(  # noqa: PLR0913  # each filter of the page is one
     filtered = of_previews if state == PREVIEW else [*where, *_state_filter(state)]
     with database.read() as c:
         counts = replace(_counts(c, where), previews=_count(c, of_previews))
-        total = _count(c, filtered)
+        total = _count(c, filtered) if state else counts.environments
         pages = max(1, -(-total // size))
         page = min(max(1, page), pages)
         ids = c.execute(
@@ -197,26 +197,29 @@ def _urgency() -> ColumnElement[int]:
 
 
 def _counts(c: Connection, where: Sequence[ColumnElement[bool]]) -> Counts:
-    by_state = select(state_of, func.count()).select_from(_joined).where(*where).group_by(state_of)
-    states = {state: n for state, n in c.execute(by_state)}  # noqa: C416  # rows are not pairs to mypy
-    queued = c.execute(
-        select(func.count())
-        .select_from(schema.build.join(schema.environment))
-        .where(BUILD.state == BuildState.QUEUED, *where)
-    ).scalar_one()
-    invalid, attention = c.execute(
+    by_state = (
         select(
+            state_of,
+            func.count(),
             func.sum(case((ENV.invalid.is_not(None), 1), else_=0)),
             func.sum(case((needs_attention, 1), else_=0)),
         )
         .select_from(_joined)
         .where(*where)
-    ).one()
+        .group_by(state_of)
+    )
+    found = [tuple(r) for r in c.execute(by_state)]
+    states = {r[0]: r[1] for r in found}
+    queued = c.execute(
+        select(func.count())
+        .select_from(schema.build.join(schema.environment))
+        .where(BUILD.state == BuildState.QUEUED, *where)
+    ).scalar_one()
     return Counts(
         **{s.value: states.get(s.value, 0) for s in EnvState},
         queued=queued,
-        invalid=invalid or 0,
-        attention=attention or 0,
+        invalid=sum(r[2] for r in found),
+        attention=sum(r[3] for r in found),
     )
 
 

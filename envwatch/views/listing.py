@@ -304,7 +304,13 @@ def _of_env(wanted: Wanted) -> list[ColumnElement[bool]]:
 def _with_files(wanted: Wanted, joined: ColumnElement[bool]) -> list[ColumnElement[bool]]:
     """Holding all of the packages, and having a file of this kind."""
     found: list[ColumnElement[bool]] = [
-        exists().where(joined, PACKAGE.lock_digest == GENERATION.lock_digest, PACKAGE.name == name)
+        exists().where(
+            joined,
+            # the whole key: by its name alone a package is found in every lock that ever was
+            PACKAGE.lock_digest == GENERATION.lock_digest,
+            PACKAGE.manager.in_(tuple(Manager)),
+            PACKAGE.name == name,
+        )
         for name in wanted.packages
     ]
     if wanted.artifact in ("CONDA_PACK", "DIRECTORY"):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, distinct, func, select
+from sqlalchemy import ColumnElement, Connection, Select, distinct, func, select
 
 from envwatch.catalog import Catalog, schema
-from envwatch.model import EnvKey, Package
+from envwatch.model import EnvKey, Manager, Package
 from envwatch.views.lists import SIZE, count, pages_of
 from envwatch.views.scope import EVERYTHING, Scope
 from envwatch.views.values import KnownPackage, KnownPackages, PackageUse, PackageUses
@@ -16,6 +19,9 @@ ENV = schema.environment.c
 GENERATION = schema.generation.c
 PACKAGE = schema.package.c
 NAMES = 100  # on a page
+of_current: ColumnElement[bool] = (GENERATION.environment_id == ENV.id) & (
+    GENERATION.number == ENV.current
+)
 
 
 def known_packages(
@@ -61,37 +67,51 @@ def package_uses(  # each is one thing that may be asked for
 
     `version` takes those of one alone.
     """
-    mine = _current(
-        schema.package, ENV.namespace, ENV.name.label("environment"), GENERATION.number,
-        scope=scope,
-    ).where(PACKAGE.name == name)  # fmt: skip
-    asked = mine.where(PACKAGE.version == version) if version else mine
+    serving = (
+        select(ENV.namespace, ENV.name, GENERATION.number, GENERATION.lock_digest)
+        .join_from(schema.environment, schema.generation, of_current)
+        .where(ENV.retired_at.is_(None), *scope.where())
+        .order_by(ENV.namespace, ENV.name)
+    )
     with catalog.database.read() as c:
-        total = count(c, asked.with_only_columns(GENERATION.id))
-        pages, page = pages_of(total, page, size)
-        tally = mine.with_only_columns(PACKAGE.version, func.count()).group_by(PACKAGE.version)
-        versions = {r[0]: r[1] for r in c.execute(tally.order_by(func.count().desc()))}
-        ordered = asked.order_by(ENV.namespace, ENV.name, PACKAGE.manager)
-        uses = tuple(
-            PackageUse(
-                EnvKey(r.namespace, r.environment),
-                r.number,
-                Package(
-                    r.name, r.version, r.build, r.manager, r.channel, r.size, r.license,
-                    requested=r.requested,
-                ),
-            )
-            for r in c.execute(ordered.limit(size).offset((page - 1) * size))
+        places = [
+            (EnvKey(r.namespace, r.name), r.number, r.lock_digest) for r in c.execute(serving)
+        ]
+        held = _named(c, name, {digest for *_, digest in places})
+    every = [PackageUse(key, n, p) for key, n, digest in places for p in held.get(digest, ())]
+    versions = dict(Counter(u.package.version for u in every).most_common())
+    asked = [u for u in every if u.package.version == version] if version else every
+    pages, page = pages_of(len(asked), page, size)
+    shown = tuple(asked[(page - 1) * size : page * size])
+    return PackageUses(name, shown, page, pages, len(asked), version, versions)
+
+
+def _named(c: Connection, name: str, locks: Iterable[str]) -> dict[str, tuple[Package, ...]]:
+    """The packages of this name in each of these locks: by the whole key, for each lock once.
+
+    By its name alone a package is found in every lock that ever was, and that takes long.
+    """
+    digests = func.json_each(json.dumps(sorted(locks))).table_valued("value")
+    query = select(schema.package).where(
+        PACKAGE.lock_digest.in_(select(digests.c.value)),
+        PACKAGE.manager.in_(tuple(Manager)),
+        PACKAGE.name == name,
+    )
+    out: dict[str, tuple[Package, ...]] = {}
+    for r in c.execute(query.order_by(PACKAGE.manager)):
+        found = Package(
+            r.name, r.version, r.build, r.manager, r.channel, r.size, r.license,
+            requested=r.requested,
         )  # fmt: skip
-    return PackageUses(name, uses, page, pages, total, version, versions)
+        out[r.lock_digest] = (*out.get(r.lock_digest, ()), found)
+    return out
 
 
 def _current(*columns: Any, scope: Scope) -> Select[Any]:
     """Packages of the current generations of what is there, and seen."""
-    serving: ColumnElement[bool] = GENERATION.number == ENV.current
     return (
         select(*columns)
-        .join_from(schema.package, schema.generation, GENERATION.lock_digest == PACKAGE.lock_digest)
-        .join(schema.environment, ENV.id == GENERATION.environment_id)
-        .where(serving, ENV.retired_at.is_(None), *scope.where())
+        .join_from(schema.environment, schema.generation, of_current)
+        .join(schema.package, PACKAGE.lock_digest == GENERATION.lock_digest)
+        .where(ENV.retired_at.is_(None), *scope.where())
     )

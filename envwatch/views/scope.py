@@ -7,8 +7,9 @@ with: its files, their messages and its commits are of one piece, and may name a
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from sqlalchemy import ColumnElement, Connection, and_, false, or_, select, true
 
@@ -42,11 +43,7 @@ class Scope:
         """Conditions for a query of environments: none for who sees all of them."""
         if self.everything:
             return []
-        found = [or_(false(), *(_matches(p, ENV.name) for p in self.patterns))]
-        if self.partial:
-            targets = (_matches(p, ENV.preview_of) for p in self.patterns)
-            found.append(or_(ENV.preview_of == "", *targets))
-        return found
+        return list(_where(self))
 
     def whole(self, namespace: str) -> bool:
         """Is all of a namespace seen?"""
@@ -92,6 +89,24 @@ def seen_sources(c: Connection, scope: Scope) -> frozenset[str]:
 def of_sources(c: Connection, scope: Scope) -> list[ColumnElement[bool]]:
     """Conditions for a query of sources: none for who sees everything."""
     return [] if scope.everything else [SOURCE.name.in_(sorted(seen_sources(c, scope)))]
+
+
+@lru_cache(512)
+def _where(scope: Scope) -> tuple[ColumnElement[bool], ...]:
+    """Made once for all who see the same: of many roles it is a large condition."""
+    found = [or_(false(), *_any(scope.patterns, ENV.name))]
+    if scope.partial:
+        found.append(or_(ENV.preview_of == "", *_any(scope.patterns, ENV.preview_of)))
+    return tuple(found)
+
+
+def _any(patterns: tuple[str, ...], name: ColumnElement[str]) -> Iterator[ColumnElement[bool]]:
+    """Conditions of which one must hold; whole namespaces are one of them together."""
+    whole = [of for of, called in map(_parts, patterns) if called == "*" and "*" not in of]
+    if whole:
+        yield ENV.namespace.in_(whole)
+    left = (p for p in patterns if _parts(p)[0] not in whole or _parts(p)[1] != "*")
+    yield from (_matches(p, name) for p in left)
 
 
 def _matches(pattern: str, name: ColumnElement[str]) -> ColumnElement[bool]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 
 # all pages of a busy hour fit; a crawler that asks for every page cannot fill the memory
-SIZE = 8 * 2**20
+SIZE = 24 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
