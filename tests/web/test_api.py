@@ -404,3 +404,14 @@ def test_publishing_changes_what_is_told(filled: Stand, secret: str) -> None:
     before = data(filled, "/environment/ml/fresh/", secret)["current"]
     publish(filled.catalog)
     assert (before, data(filled, "/environment/ml/fresh/", secret)["current"]) == (None, 1)
+
+
+def test_a_list_that_has_not_changed_is_not_sent_again(filled: Stand, secret: str) -> None:
+    first = call(filled, "/environment/", secret)
+    known = {"If-None-Match": first.headers["ETag"]}
+    again = call(filled, "/environment/", secret, headers=known)
+    assert (again.status_code, again.data) == (304, b"")
+    commit(filled.catalog, ask(EnvKey("analyst", "another"), "new"))
+    changed = call(filled, "/environment/", secret, headers=known)
+    assert changed.status_code == 200
+    assert len(changed.json["data"]) == len(first.json["data"]) + 1

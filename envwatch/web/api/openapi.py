@@ -67,6 +67,8 @@ def _operation(it: Operation, path: str, schemas: dict[str, Any]) -> dict[str, A
         "parameters": [*_of_path(it.path), *_of_query(it.query, schemas)],
         "responses": {"200": _answer(it, schemas), **_errors()},
     }
+    if it.listed:
+        made["responses"]["304"] = {"description": "as the `ETag` in `If-None-Match` says"}
     if it.body is not None:
         content = {"application/json": {"schema": _schema(it.body, schemas, "validation")}}
         made["requestBody"] = {"content": content}

@@ -12,6 +12,8 @@ from pydantic import BaseModel, TypeAdapter
 
 from envwatch.errors import NotFound
 from envwatch.views.listing import Part, Span
+from envwatch.web.answers import JSON, remembered
+from envwatch.web.answers import answer as made_answer
 from envwatch.web.api import guard, reading
 from envwatch.web.api.envelope import ok
 from envwatch.web.visitor import visitor
@@ -118,22 +120,36 @@ def _served(operation: Operation, view: View, *, kept: bool) -> View:
         value = view(**arguments)
         return value if isinstance(value, Response) else _enveloped(adapter, value)
 
+    def shown(arguments: dict[str, Any]) -> Response:
+        """A list is made once for all who see the same of it, until the catalog changes."""
+        if not operation.listed:
+            return do(arguments)
+        key = ("api", request.full_path)
+        return remembered(key, lambda: made_answer(do(arguments).get_data(), JSON))
+
     @wraps(view)
     def served(**arguments: Any) -> Response:
-        if any(isinstance(v, int) and v > LARGEST_ID for v in arguments.values()):
-            raise NotFound("there is no such number")
-        if operation.method != "GET":
-            guard.same_origin()
-        visitor()
-        if operation.query is not None:
-            arguments["query"] = reading.query(operation.query)
-        if operation.body is not None:
-            arguments["body"] = reading.body(operation.body)
-        if operation.costly and request.method != "HEAD":
-            guard.seldom()
-        return guard.once(lambda: do(arguments)) if kept else do(arguments)
+        asked = _asked(operation, arguments)
+        return guard.once(lambda: do(asked)) if kept else shown(asked)
 
     return served
+
+
+def _asked(operation: Operation, arguments: dict[str, Any]) -> dict[str, Any]:
+    """What an operation is done with, once it is known who asks, and that they may ask so."""
+    if any(isinstance(v, int) and v > LARGEST_ID for v in arguments.values()):
+        raise NotFound("there is no such number")
+    if operation.method != "GET":
+        guard.same_origin()
+    visitor()
+    asked = dict(arguments)
+    if operation.query is not None:
+        asked["query"] = reading.query(operation.query)
+    if operation.body is not None:
+        asked["body"] = reading.body(operation.body)
+    if operation.costly and request.method != "HEAD":
+        guard.seldom()
+    return asked
 
 
 def _enveloped(adapter: TypeAdapter[Any], value: Any) -> Response:
