@@ -77,8 +77,8 @@ def _beside(job: Job, report: Report) -> Found | None:
     lock = lockfile.read(job.lock_text)
     if not lock.on(host):
         raise LockError(f"the lock beside it has no packages for {host}")
-    if (lacking := _lacking(job, lock)) is not None:
-        report.tell([lacking])
+    if (unlike := _lacking(job, lock) or _breaking(job, lock)) is not None:
+        report.tell([unlike])
         return None
     lockfile.check_origin(lock, job.allowed_channels or job.channels)
     logger.info("the lock beside the file matches it: nothing to solve")
@@ -102,6 +102,19 @@ def _lacking(job: Job, lock: Lock) -> Message | None:
             hint = f"add `{name}` to the file, and run `conda-lock` again"
             return Message(Level.WARNING, text, job.spec.path, hint=hint)
     return None
+
+
+def _breaking(job: Job, lock: Lock) -> Message | None:
+    """What the namespace holds to a version may be another one in a lock from elsewhere."""
+    found = lockfile.broken(lock, job.solve.constraints, job.platforms[0])
+    if found is None:
+        return None
+    rule, package = found
+    text = (
+        f"the lock beside it is not used: it has `{package.name}` {package.version},"
+        f" and the policy of the namespace holds it to `{rule}`"
+    )
+    return Message(Level.WARNING, text, job.spec.path, hint="lock it again with that version")
 
 
 def _solve(job: Job) -> Found:

@@ -11,11 +11,12 @@ from envwatch.lockfile.lists import (
     pinned,
 )
 from envwatch.lockfile.reading import read
-from envwatch.lockfile.staleness import stale
+from envwatch.lockfile.staleness import broken, stale
 from envwatch.lockfile.writing import render, write
 
 __all__ = [
     "as_json",
+    "broken",
     "check_origin",
     "digest",
     "explicit",

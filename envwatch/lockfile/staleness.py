@@ -18,7 +18,16 @@ from envwatch import spec as specs
 from envwatch.errors import LockError
 from envwatch.lockfile.content import PLAIN, matches
 from envwatch.lockfile.reading import read, read_head
-from envwatch.model import Composition, Level, LockedPackage, Manager, Message, Requirement, Spec
+from envwatch.model import (
+    Composition,
+    Level,
+    Lock,
+    LockedPackage,
+    Manager,
+    Message,
+    Requirement,
+    Spec,
+)
 from envwatch.yamltext import shown
 
 TEXT = "the lock beside it was made for another state of this file: it is not used"
@@ -39,6 +48,21 @@ def stale(
         place = (path, requirement.line, requirement.column)
         return Message(Level.WARNING, f"{whole}; {problem}", *place, hint=HINT)
     return Message(Level.WARNING, whole, spec.path, hint=HINT)
+
+
+def broken(
+    lock: Lock, constraints: Iterable[str], platform: str
+) -> tuple[str, LockedPackage] | None:
+    """The first of some constraints that a lock does not keep, and the package that breaks it.
+
+    A constraint holds for a package that is there, and asks for none.
+    """
+    conda = {p.name: p for p in lock.on(platform, Manager.CONDA)}
+    for text in constraints:
+        package = conda.get(entries.package_name(text))
+        if package is not None and not _fits(text, package):
+            return text, package
+    return None
 
 
 def _of_files(lock_text: str, text: str, platform: str, composition: Composition) -> str:

@@ -332,3 +332,25 @@ def test_a_namespace_adds_packages_also_where_a_lock_lacks_them(
     said = running.page("/analyst/demo/builds/2.json")["build"]["messages"]
     assert "the policy of the namespace adds `activate-demo`" in said[0]["text"]
     assert running.stop() == 0
+
+
+def test_a_lock_is_held_to_the_versions_of_its_namespace(
+    make_running: Callable[..., Running], repo: GitRepo
+) -> None:
+    repo.commit({FILE: text("tiny")})
+    running = make_running(
+        {"name": "team", "git": str(repo.path), "namespace": "analyst", "interval": "1s"}
+    )
+    running.start()
+    prefix = running.wait_current(1)
+    assert list((prefix / "conda-meta").glob("tiny-2.0-*.json"))
+    lock = (running.store.record(1) / "conda-lock.yml").read_text()
+    assert running.stop() == 0
+    running.more = {"packages": {"constrained": ["tiny <2"]}}
+    repo.commit({"demo/conda-lock.yml": f"# as it was\n{lock}"}, "a lock")
+    running.start()
+    prefix = running.wait_current(2)
+    assert list((prefix / "conda-meta").glob("tiny-1.1-*.json"))
+    said = running.page("/analyst/demo/builds/2.json")["build"]["messages"]
+    assert "it has `tiny` 2.0, and the policy of the namespace holds it to `tiny <2`" in str(said)
+    assert running.stop() == 0
