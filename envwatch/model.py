@@ -453,6 +453,16 @@ class JobKind(StrEnum):
     SOLVE = "solve"
     PACK = "pack"
     VERIFY = "verify"
+    SEARCH = "search"
+
+
+@dataclass(frozen=True, slots=True)
+class PackageQuery:
+    """A part of the names of packages, or `exact` the whole name of one; `most` are told."""
+
+    words: str
+    exact: bool = False
+    most: int = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -499,6 +509,7 @@ class Job:
     allowed_channels: tuple[str, ...] = ()
     memory: int = 0
     composition: Composition = Composition()
+    query: PackageQuery | None = None
 
 
 @dataclass(frozen=True, slots=True)

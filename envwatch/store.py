@@ -9,7 +9,7 @@ import shutil
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from envwatch.errors import ConfigError, Conflict, RootInUse
@@ -137,6 +137,11 @@ class Store:
             uv=self.root / "uv" / namespace,
             repodata=self.root / "repodata",
         )
+
+    def aside(self, tmp: Path, namespace: str) -> Folders:
+        """… of a job of which nothing is kept."""
+        usual = self.folders(0, "", namespace)
+        return replace(usual, prefix=tmp / "none", record=tmp, tmp=tmp)
 
     # ------------------------------------------------------------ links
 

@@ -20,7 +20,7 @@ from pydantic import TypeAdapter
 from envwatch import logs, sandbox
 from envwatch.build.making import make
 from envwatch.build.report import Report
-from envwatch.build.side import pack_archives, solve_only, verify_prefix
+from envwatch.build.side import pack_archives, search_packages, solve_only, verify_prefix
 from envwatch.errors import BuildError, EnvwatchError, NoSpace, SpecError
 from envwatch.model import Failure, FailureKind, Job, JobKind, Result
 
@@ -38,6 +38,7 @@ WORK: dict[JobKind, Callable[[Job, Report], Result]] = {
     JobKind.SOLVE: solve_only,
     JobKind.PACK: pack_archives,
     JobKind.VERIFY: verify_prefix,
+    JobKind.SEARCH: search_packages,
 }
 
 

@@ -119,22 +119,24 @@ def _breaking(job: Job, lock: Lock) -> Message | None:
 
 def _solve(job: Job) -> Found:
     solver = open_solver(job.solve.solver)
-    lock = solver.solve(
-        Request(
-            spec=job.spec,
-            channels=job.channels,
-            platforms=job.platforms,
-            repodata=job.folders.repodata,
-            tmp=job.folders.tmp,
-            options=job.solve,
-            network=job.network,
-            previous=_previous(job),
-            fresh=job.fresh,
-            allowed=job.allowed_channels,
-        )
-    )
+    lock = solver.solve(replace(solve_request(job), previous=_previous(job)))
     lock = lockfile.mark_requested(lock, job.spec)
     return Found(lock, complete=not job.spec.pip, solved=True)
+
+
+def solve_request(job: Job) -> Request:
+    """What channels and the spec are to a solver, with no lock to keep to."""
+    return Request(
+        spec=job.spec,
+        channels=job.channels,
+        platforms=job.platforms,
+        repodata=job.folders.repodata,
+        tmp=job.folders.tmp,
+        options=job.solve,
+        network=job.network,
+        fresh=job.fresh,
+        allowed=job.allowed_channels,
+    )
 
 
 def _previous(job: Job) -> Lock | None:

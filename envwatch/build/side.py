@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from envwatch import install, lockfile, pack
-from envwatch.build.making import find_lock, write_files
+from envwatch.build.making import find_lock, solve_request, write_files
 from envwatch.build.report import Report
-from envwatch.model import ArtifactKind, BuildState, Job, Progress, Result
+from envwatch.model import ArtifactKind, BuildState, Job, PackageQuery, Progress, Result
+from envwatch.solvers.search import search
 
 ARCHIVES = {ArtifactKind.TAR_ZST: "tar.zst", ArtifactKind.TAR_GZ: "tar.gz"}
 
@@ -24,6 +25,14 @@ def solve_only(job: Job, report: Report) -> Result:
         phases=report.finish(),
         messages=report.messages,
     )
+
+
+def search_packages(job: Job, report: Report) -> Result:
+    """What the channels have; nothing is chosen. Raises FetchError."""
+    query = job.query or PackageQuery("")
+    with report.phase(BuildState.SOLVING, "which packages there are"):
+        found = search(solve_request(job), query)
+    return Result(job.build_id, packages=found, phases=report.finish())
 
 
 def pack_archives(job: Job, report: Report) -> Result:

@@ -3,21 +3,37 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from threading import BoundedSemaphore
 
 from envwatch.catalog.records import BuildRecord, EnvironmentRecord
 from envwatch.daemon.parts import Parts, make_namespace
 from envwatch.edit import Edit, Edited, FileText
-from envwatch.errors import Conflict, NotFound, SpecError
-from envwatch.model import EnvKey, Failure, FileState, Message, Package, Plan, Snapshot, SourceFile
+from envwatch.errors import Busy, Conflict, NotFound, SpecError
+from envwatch.model import (
+    EnvKey,
+    Failure,
+    FileState,
+    Message,
+    Package,
+    PackageQuery,
+    Plan,
+    Snapshot,
+    SourceFile,
+)
 from envwatch.plan import make_plan
 from envwatch.reconcile import rules_for
 from envwatch.settings import SourceKind, SourceSettings
 from envwatch.web.actions import Planned
 from envwatch.worker import chores
 from envwatch.worker.preview import preview
+from envwatch.worker.search import search
 
 FILE = "environment.yml"
+PLACES = 2
+PATIENCE = 20.0  # seconds that somebody waits for a place
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +41,8 @@ class DaemonActions:
     """As `Actions` of the web."""
 
     parts: Parts
+    # solves and searches for people have places of their own beside the builds
+    places: BoundedSemaphore = field(default_factory=lambda: BoundedSemaphore(PLACES))
 
     def rebuild(self, key: EnvKey, *, by: str, generation: int | None = None) -> BuildRecord:
         return self.parts.operations.rebuild(key, by=by, generation=generation)
@@ -85,7 +103,8 @@ class DaemonActions:
         said = tuple(m for f in plan.files for m in f.messages)
         if refused or not plan.build:
             return Planned("refused", messages=said or _no_environment())
-        found = preview(self.parts.worker, plan).proposals[0]
+        with self._place():
+            found = preview(self.parts.worker, plan).proposals[0]
         messages = tuple(dict.fromkeys((*said, *found.messages)))
         return Planned(
             found.move.value,
@@ -100,6 +119,19 @@ class DaemonActions:
     def read(self, namespace: str, text: str) -> tuple[Message, ...]:
         plan = self._plan(namespace, text)
         return tuple(m for f in plan.files for m in f.messages)
+
+    def search(self, namespace: str, query: PackageQuery) -> tuple[Package, ...]:
+        with self._place():
+            return search(self.parts.worker, namespace, query)
+
+    @contextmanager
+    def _place(self) -> Iterator[None]:
+        if not self.places.acquire(timeout=PATIENCE):
+            raise Busy("many ask for a solve at the moment", hint="try again in a minute")
+        try:
+            yield
+        finally:
+            self.places.release()
 
     def solve(self, namespace: str, text: str) -> tuple[Package, ...]:
         planned = self.plan(namespace, text)

@@ -28,6 +28,7 @@ from envwatch.web.managing import managing
 from envwatch.web.pages import pages
 from envwatch.web.people import people
 from envwatch.web.roles import roles
+from envwatch.web.searching import searching
 from envwatch.web.server import Server, serve, serve_unix
 from envwatch.web.signin import signin
 from envwatch.web.visitor import whoever
@@ -68,7 +69,17 @@ def create_app(context: Context) -> Flask:
     app.jinja_env.globals["who"] = whoever
     app.jinja_env.globals["may_sign_in"] = _may_sign_in
     plain = (assets, health, hooks, feeds, logs, downloads, git)
-    for blueprint in (*plain, create_api(), signin, people, edits, managing, roles, pages):
+    for blueprint in (
+        *plain,
+        create_api(),
+        signin,
+        people,
+        edits,
+        managing,
+        roles,
+        searching,
+        pages,
+    ):
         app.register_blueprint(blueprint)
     add_faults(app)
     app.before_request(drop_many_ranges)

@@ -8,7 +8,7 @@ from typing import Protocol
 from envwatch.catalog.records import BuildRecord, EnvironmentRecord
 from envwatch.diff import PackageDiff
 from envwatch.edit import Edit, Edited, FileText
-from envwatch.model import EnvKey, Failure, Message, Package
+from envwatch.model import EnvKey, Failure, Message, Package, PackageQuery
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +67,9 @@ class Actions(Protocol):
 
     def read(self, namespace: str, text: str) -> tuple[Message, ...]:
         """What is said of a file before anything is solved, by line: at once."""
+
+    def search(self, namespace: str, query: PackageQuery) -> tuple[Package, ...]:
+        """What the channels of a namespace have. Raises Conflict, Busy."""
 
     def solve(self, namespace: str, text: str) -> tuple[Package, ...]:
         """Raises SpecError, Conflict where it cannot be solved."""

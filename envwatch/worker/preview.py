@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -137,23 +137,25 @@ def _solved(proposal: Proposal, outcome: Outcome, old: Iterable[Package]) -> Pro
 
 def solve(worker: Worker, ask: Ask, previous: str, *, scheduled: bool = False) -> Outcome:
     """Choose the packages and install none; as a scheduled update would, where it is for one."""
-    settings = worker.settings()
+    settings, namespace = worker.settings(), ask.key.namespace
+    return aside(
+        worker,
+        namespace,
+        lambda tmp: _job(
+            ask, previous, settings, worker.store.aside(tmp, namespace), scheduled=scheduled
+        ),
+    )
+
+
+def aside(worker: Worker, namespace: str, make: Callable[[Path], Job]) -> Outcome:
+    """A job of which nothing is kept but what it came to; its folder goes with it."""
     tmp = worker.store.root / "tmp" / f"plan-{uuid.uuid4().hex}"
     tmp.mkdir(parents=True)
+    limits = worker.settings().namespace(namespace).limits
     try:
-        return worker.executor.run(
-            _job(ask, previous, settings, _folders(worker, ask.key, tmp), scheduled=scheduled),
-            log=tmp / "log",
-            limits=settings.namespace(ask.key.namespace).limits,
-            beat=_unheard,
-        )
+        return worker.executor.run(make(tmp), log=tmp / "log", limits=limits, beat=_unheard)
     finally:
         shutil.rmtree(tmp, ignore_errors=True)
-
-
-def _folders(worker: Worker, key: EnvKey, tmp: Path) -> Folders:
-    usual = worker.store.folders(0, "", key.namespace)
-    return replace(usual, prefix=tmp / "none", record=tmp, tmp=tmp)
 
 
 def _job(ask: Ask, previous: str, settings: Settings, folders: Folders, *, scheduled: bool) -> Job:

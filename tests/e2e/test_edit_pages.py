@@ -187,3 +187,28 @@ def test_a_viewer_changes_nothing_and_a_stranger_sees_nothing(
     eve = page_of(browser, running, "eve")
     seen = {eve.goto(p).status for p in ("/lab/demo/edit", "/lab/demo/manage", "/lab/none/edit")}  # type: ignore[union-attr]  # each is answered
     assert seen == {404}
+
+
+def test_a_package_is_found_in_the_channels(browser: Browser, running: Running) -> None:
+    page = page_of(browser, running, "ada")
+    page.goto("/new")
+    with page.context.expect_page() as opened:
+        page.get_by_role("link", name="Find a package").click()
+    found = opened.value
+    found.get_by_label("name", exact=True).fill("TIN")
+    found.get_by_role("button", name="Find").click()
+    expect(found.locator("table.found")).to_contain_text("2.0")
+    found.get_by_role("link", name="tiny", exact=True).click()
+    rows = found.locator("table.found tbody th")
+    assert rows.all_inner_texts() == ["2.0", "1.1", "1.0"]
+    found.goto("/find?namespace=lab&q=nothing-like-it")
+    expect(found.locator("#main")).to_contain_text("no such package")
+    ask = page.context.request
+    versions = ask.get("/api/v1/channel/package/?namespace=lab&exact=tiny&size=2&page=2").json()
+    assert (versions["count"], [p["version"] for p in versions["data"]]) == (3, ["1.0"])
+    newest = ask.get("/api/v1/channel/package/?namespace=lab&search=conflict").json()["data"]
+    assert [p["name"] for p in newest] == ["conflict-new-tiny", "conflict-old-tiny"]
+    assert ask.get("/api/v1/channel/package/?namespace=lab&search=a%20b").status == 400
+    for query in ("namespace=lab&q=tiny", "namespace=other&q=tiny", "namespace=none&q=tiny"):
+        seen = page_of(browser, running, "bob").context.request.get(f"/find?{query}").status
+        assert seen == (403 if "lab" in query else 404)

@@ -4,21 +4,33 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic import Field
+
 from envwatch.model import EnvKey
 from envwatch.settings import Role
 from envwatch.views import listing
 from envwatch.web.api import shapes
 from envwatch.web.api.builds import PackageQuery
+from envwatch.web.api.envelope import BadRequest
 from envwatch.web.api.reading import Paging
 from envwatch.web.api.routes import Listed, Routes
+from envwatch.web.channels import found_in, query_of
 from envwatch.web.context import site
 from envwatch.web.visitor import need, need_all, visitor
+
+
+class ChannelQuery(Paging):
+    namespace: str = Field(max_length=64)
+    search: str = Field("", max_length=200)
+    exact: str = Field("", max_length=200)
 
 
 def add(routes: Routes) -> None:
     routes.get("/channel/", query=Paging, answer=shapes.CondaChannel, listed=True)(channels)
     listed = {"query": PackageQuery, "answer": shapes.CondaPackage, "listed": True}
     routes.get("/package/", **listed)(packages)
+    searched = {"query": ChannelQuery, "answer": shapes.CondaPackage, "listed": True}
+    routes.get("/channel/package/", **searched, costly=True)(of_channels)
     setting = {"answer": dict[str, Any], "tag": "setting"}
     routes.get("/setting/", **setting)(settings)
     routes.get("/setting/<namespace>/", **setting)(settings)
@@ -38,8 +50,7 @@ def channels(query: Paging) -> Listed:
 def packages(query: PackageQuery) -> Listed:
     """Conda packages in the environments that are seen.
 
-    There is no index of channels here: what no environment has is not found, and there are no
-    summaries. The solver knows all packages; ask it by `GET /specification/`.
+    What the channels have besides is told by `GET /channel/package/`. There are no summaries.
     """
     span = query.span()
     part = listing.packages(
@@ -52,6 +63,22 @@ def packages(query: PackageQuery) -> Listed:
         span=span,
     )
     return Listed.of(part, tuple(shapes.package(p) for p in part.items), span)
+
+
+def of_channels(query: ChannelQuery) -> Listed:
+    """What the channels of a namespace have, as the solver sees them, for a developer there.
+
+    `search` is a part of the name: the newest of each package, at most 100. `exact` is a whole
+    name: every version of it, the newest first.
+    """
+    span = query.span(whole=True)
+    wanted = query_of(query.exact or query.search, exact=bool(query.exact))
+    if wanted is None:
+        raise BadRequest("no package can be called so", hint="give `search` or `exact`, of names")
+    found = found_in(query.namespace, wanted)
+    first = 0 if span.size is None else (span.page - 1) * span.size
+    shown = found[first:] if span.size is None else found[first : first + span.size]
+    return Listed(tuple(shapes.package(p) for p in shown), len(found), span)
 
 
 def settings(namespace: str = "", name: str = "") -> dict[str, Any]:

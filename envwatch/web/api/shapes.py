@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from envwatch.catalog.records import EnvironmentRecord, SpecRecord
 from envwatch.errors import SpecError
-from envwatch.model import RUNNING, ArchiveState, BuildState
+from envwatch.model import RUNNING, ArchiveState, BuildState, Package
 from envwatch.views.listing import FILES, ListedPackage, Looked
 from envwatch.yamltext import Kind, Node, load
 
@@ -162,7 +162,7 @@ def build(found: Looked, *, spec: bool = True) -> Build:
     )
 
 
-def package(it: ListedPackage) -> CondaPackage:
+def package(it: ListedPackage | Package) -> CondaPackage:
     return CondaPackage(
         id=number(it.channel, it.name, it.version, it.build, it.manager),
         channel=CondaChannel(id=number(it.channel), name=it.channel or it.manager.value),

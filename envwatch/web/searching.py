@@ -1,0 +1,51 @@
+"""Looking for packages in the channels: for who may write files that name them."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, request
+
+from envwatch.access import Visitor
+from envwatch.errors import Busy, Conflict, EnvwatchError
+from envwatch.model import Package
+from envwatch.settings import Role
+from envwatch.web.answers import own_page
+from envwatch.web.api.guard import seldom
+from envwatch.web.channels import found_in, query_of
+from envwatch.web.context import site
+from envwatch.web.visitor import visitor
+
+searching = Blueprint("searching", __name__)
+
+
+@searching.get("/find")
+def find() -> Response:
+    """By a part of the name (`q`), or all versions of one (`name`)."""
+    places = _places(visitor())
+    namespace = request.args.get("namespace", "")[:64] or (places[0] if places else "")
+    name, words = request.args.get("name", "")[:100], request.args.get("q", "")[:100]
+    query = query_of(name or words, exact=bool(name))
+    found: tuple[Package, ...] = ()
+    fault: EnvwatchError | None = None
+    if query is not None:
+        try:
+            seldom()
+            found = found_in(namespace, query)
+        except (Conflict, Busy) as e:
+            fault = e
+    return own_page(
+        "find.html",
+        places=places,
+        namespace=namespace,
+        words=words,
+        query=query,
+        asked=bool(name or words),
+        found=found,
+        fault=fault,
+    )
+
+
+def _places(who: Visitor) -> list[str]:
+    """The namespaces in which somebody is developer of anything."""
+    settings = site().context.settings
+    known = {s.namespace for s in settings.sources} | {n.name for n in settings.namespaces}
+    return sorted(n for n in known if who.may_some(Role.DEVELOPER, n))
