@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 
 from envwatch.catalog.records import BuildRecord, EnvironmentRecord
-from envwatch.daemon.parts import Parts
+from envwatch.daemon.parts import Parts, make_namespace
 from envwatch.edit import Edit, Edited, FileText
 from envwatch.errors import Conflict, NotFound, SpecError
 from envwatch.model import EnvKey, Failure, FileState, Message, Package, Plan, Snapshot, SourceFile
@@ -63,6 +63,12 @@ class DaemonActions:
                 hint="what retention lets go is deleted by itself",
             )
         chores.prune(self.parts.worker)
+
+    def make_own_namespace(self, name: str) -> bool:
+        if any(s.namespace == name for s in self.parts.settings().sources):
+            return False
+        make_namespace(self.parts, name, by=name)
+        return True
 
     def sync(self, source: str) -> None:
         self.parts.operations.sync(source)

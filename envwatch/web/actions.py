@@ -47,6 +47,9 @@ class Actions(Protocol):
     def drop(self, key: EnvKey, number: int) -> None:
         """Delete the files of a generation, if retention lets them go. Raises Conflict."""
 
+    def make_own_namespace(self, name: str) -> bool:
+        """The namespace of somebody's own name, with a repository; was there none before?"""
+
     def sync(self, source: str) -> None: ...
 
     def file(self, key: EnvKey) -> FileText: ...
