@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 from collections.abc import Iterable, Mapping
@@ -45,7 +46,8 @@ class Spaces:
     @property
     def hub(self) -> str:
         """For jupyterhub_config.py: the servers of all people see these kernels."""
-        said = {"JUPYTER_PATH": self.jupyter_path}
+        # Python reads it as JSON does, and people write it with these quotes
+        said = json.dumps({"JUPYTER_PATH": self.jupyter_path}, ensure_ascii=False)
         return f"c.Spawner.environment.update({said})"
 
 
@@ -105,15 +107,20 @@ class Lines:
 NO_USER_SITE = "export PYTHONNOUSERSITE=1"
 
 
-def texts(spaces: Spaces, lines: Lines | None) -> Mapping[str, str]:
-    """Each text by its name; those of one environment, of namespaces, where there are such."""
+def texts(spaces: Spaces, lines: Lines | None, *, python: bool) -> dict[str, str]:
+    """Each text by its name: of namespaces and of an environment, where there are such.
+
+    `python` says whether the environment has one.
+    """
     found = {"no_user_site": NO_USER_SITE}
     if spaces.names:
         found |= {"condarc": spaces.condarc, "jupyter": spaces.jupyter, "hub": spaces.hub}
     if lines is not None:
-        names = ("python", "shell", "hook", "conda", "micromamba", "user_site")
-        names += ("user_site_aside", "venv")
-        found |= {name: getattr(lines, name) for name in names}
+        found |= {"shell": lines.shell, "hook": lines.hook}
+        found |= {"conda": lines.conda, "micromamba": lines.micromamba}
+    if lines is not None and python:
+        found |= {"python": lines.python, "user_site": lines.user_site}
+        found |= {"user_site_aside": lines.user_site_aside, "venv": lines.venv}
     return found
 
 

@@ -63,14 +63,10 @@ def use_page(wanted: str) -> UsePage:
     chosen = next((k for k in published if str(k) == wanted), None)
     chosen = chosen or next((k for k in published if k.namespace == who.name), None)
     chosen = chosen or next(iter(published), None)
+    env = _environment(chosen) if chosen else None
     spaces = tuple(_space(name) for name in _names())
-    return UsePage(
-        who.name,
-        spaces,
-        _environment(chosen) if chosen else None,
-        published[:MOST],
-        _texts(tuple(s.name for s in spaces), chosen),
-    )
+    texts = _texts(tuple(s.name for s in spaces), env)
+    return UsePage(who.name, spaces, env, published[:MOST], texts)
 
 
 def of_use(it: UsePage) -> dict[str, object]:
@@ -124,16 +120,16 @@ def _environment(key: EnvKey) -> UsedEnvironment:
     )
 
 
-def _texts(names: tuple[str, ...], key: EnvKey | None) -> Mapping[str, str]:
+def _texts(names: tuple[str, ...], env: UsedEnvironment | None) -> Mapping[str, str]:
     settings = site().context.settings
-    lines = Lines(settings.root, key) if key else None
-    found = dict(pasting.texts(Spaces(settings.root, names), lines))
-    address = settings.web.address
-    if clones := pasting.clones(address, _repositories()):
+    lines = Lines(settings.root, env.key) if env else None
+    python = env is not None and env.python != ""
+    found = pasting.texts(Spaces(settings.root, names), lines, python=python)
+    if clones := pasting.clones(settings.web.address, _repositories()):
         found["clone"] = clones
-    if key is not None:
-        public = site().rights.anonymous().may(Role.VIEWER, key)
-        found["download"] = pasting.download(_lock_url(key), public=public)
+    if env is not None:
+        public = site().rights.anonymous().may(Role.VIEWER, env.key)
+        found["download"] = pasting.download(_lock_url(env.key), public=public)
     return found
 
 
@@ -145,5 +141,5 @@ def _repositories() -> list[str]:
 
 
 def _lock_url(key: EnvKey) -> str:
-    values = {"namespace": key.namespace, "name": key.name, "file": ArtifactKind.LOCK.value}
-    return absolute(url_for("downloads.of_current", **values))
+    view, lock = "downloads.of_current", ArtifactKind.LOCK.value
+    return absolute(url_for(view, namespace=key.namespace, name=key.name, file=lock))

@@ -78,9 +78,9 @@ def test_a_person_works_in_jupyterlab_with_the_kernel_of_an_environment(
     more = SPAWNER.format(python=sys.executable, homes=str(tmp_path / "homes/{username}"))
     # the line that people are shown who run a hub
     more += Spaces(running.root, ("analyst",)).hub
-    prefix = running.wait_current(1)
-    wait_for((running.root / "jupyter/analyst/kernels/analyst-demo/kernel.json").exists)
     with hub.running(f"{address}/signin/jupyterhub/callback", more):
+        prefix = running.wait_current(1)
+        wait_for((running.root / "jupyter/analyst/kernels/analyst-demo/kernel.json").exists)
         sign_in(page, address)
         expect(page.get_by_role("heading", level=1)).to_have_text("analyst / demo")
         expect(page.locator("#use-it")).to_contain_text("analyst-demo")
@@ -110,8 +110,11 @@ def open_notebook(page: Page, kernel: str) -> None:
 
 def run(page: Page, code: str) -> str:
     """What one cell prints."""
-    page.locator(".jp-Notebook .jp-Cell .cm-content").first.click()
+    cell = page.locator(".jp-Notebook .jp-Cell .cm-content").first
+    cell.click()
+    expect(cell).to_be_focused()
     page.keyboard.insert_text(code)
+    expect(cell).to_have_text(code)
     page.keyboard.press("Shift+Enter")
     output = page.locator(".jp-OutputArea-output")
     expect(output).to_be_visible(timeout=PATIENCE)

@@ -43,6 +43,7 @@ PAGES = (
     "/sources",
     "/source?name=team",
     "/packages?name=pandas",
+    "/use?environment=analyst/demo",
     "/notifiers",
 )
 
