@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from flask import url_for
 
 from envwatch import pasting
+from envwatch.entries import package_name
 from envwatch.kernels import kernel_names
 from envwatch.model import ArtifactKind, EnvKey
 from envwatch.pasting import Lines, Spaces
@@ -79,8 +80,13 @@ def of_use(it: UsePage) -> dict[str, object]:
         "may_edit": env is not None and here and who.may(Role.DEVELOPER, env.key),
         "may_make": any(who.may_all(Role.DEVELOPER, s.namespace) for s in takes),
         "rules": [s for s in it.spaces if s.packages != PackageRules()],
-        "dask": [r for s in it.spaces for r in s.packages.constrained if "dask" in r],
+        "dask": sorted({r for s in it.spaces for r in s.packages.constrained if _is_dask(r)}),
     }
+
+
+def _is_dask(requirement: str) -> bool:
+    name = package_name(requirement)
+    return "dask" in name or name == "distributed"
 
 
 def _names() -> tuple[str, ...]:

@@ -43,7 +43,7 @@ from envwatch.settings import (
 
 SESSION = "__Host-envwatch_session"
 VIEWER, DEVELOPER, _ = Role
-RULES = PackageRules(("python",), ("ipykernel",), ("dask=2024.1",))
+RULES = PackageRules(("python",), ("ipykernel",), ("distributed=2024.1", "numpy<2", "dask=2024.1"))
 SOURCES = tuple(
     SourceSettings(name, SourceKind.MANAGED, namespace, url="x", branch="main")
     for name, namespace in (("ada", "ada"), ("team", "analyst"), ("secret", "secret"))
@@ -123,8 +123,8 @@ def test_what_is_not_seen_is_as_what_is_not_there(made: Stand) -> None:
 
 def test_policies_are_told_to_whom_they_affect(made: Stand) -> None:
     said = words(page(made, "bob"))
-    assert "analyst python ipykernel dask=2024.1" in said
-    assert "it is held to dask=2024.1" in said
+    assert "analyst python ipykernel distributed=2024.1 , numpy<2 , dask=2024.1" in said
+    assert "it is held to dask=2024.1 , distributed=2024.1" in said
     assert "dask=2024.1" not in page(made, "eve")
 
 
