@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from hub import Hub, make_hub
 from needs import need
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
 from repos import GitRepo
 from running import Running, free_port, text
 from waiting import wait_for
@@ -104,8 +105,8 @@ def open_notebook(page: Page, kernel: str) -> None:
     """By the card of the launcher that has the name of the kernel."""
     card = page.locator(f".jp-LauncherCard[data-category=Notebook][title={kernel}]")
     card.click(timeout=PATIENCE)
-    state = page.locator(".jp-NotebookPanel .jp-Notebook-ExecutionIndicator")
-    expect(state).to_have_attribute("data-status", "idle", timeout=PATIENCE)
+    idle = page.get_by_role("button", name=f"{kernel} | Idle")
+    expect(idle).to_be_visible(timeout=PATIENCE)
 
 
 def run(page: Page, code: str) -> str:
@@ -115,7 +116,16 @@ def run(page: Page, code: str) -> str:
     expect(cell).to_be_focused()
     page.keyboard.insert_text(code)
     expect(cell).to_have_text(code)
-    page.keyboard.press("Shift+Enter")
     output = page.locator(".jp-OutputArea-output")
-    expect(output).to_be_visible(timeout=PATIENCE)
+    wait_for(lambda: _runs(page, output), PATIENCE / 1000, code)
     return output.inner_text().strip()
+
+
+def _runs(page: Page, output: Locator) -> bool:
+    """JupyterLab passes over a cell that is run in the moment in which it takes up the kernel."""
+    page.keyboard.press("Control+Enter")
+    try:
+        output.wait_for(timeout=5000)
+    except PlaywrightTimeout:
+        return False
+    return True

@@ -99,7 +99,9 @@ def told(running: Running, name: str) -> dict[str, str]:
     asked = urllib.request.Request(address, headers={"X-Person": name})
     with urllib.request.urlopen(asked, timeout=20) as answer:  # noqa: S310  # ours
         page = answer.read().decode()
-    found = re.findall(r'<pre class="shell[^"]*" id="t-([\w-]+)"[^>]*><code>(.*?)</code>', page, re.S)
+    found = re.findall(
+        r'<pre class="shell[^"]*" id="t-([\w-]+)"[^>]*><code>(.*?)</code>', page, re.S
+    )
     return {name: html.unescape(text) for name, text in found}
 
 
