@@ -85,6 +85,7 @@ def test_a_person_works_in_jupyterlab_with_the_kernel_of_an_environment(
         sign_in(page, address)
         expect(page.get_by_role("heading", level=1)).to_have_text("analyst / demo")
         expect(page.locator("#use-it")).to_contain_text("analyst-demo")
+        assert (running.root / "managed/ada.git/HEAD").exists(), "a namespace of their own"
         page.goto(f"{hub.url}/", timeout=PATIENCE)
         open_notebook(page, "analyst-demo")
         shown = run(page, "import sys, rich; print(sys.prefix)")
