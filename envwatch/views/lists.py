@@ -57,15 +57,6 @@ def recent_builds(
     return BuildList(listed, page, pages, total)
 
 
-def published(catalog: Catalog, *, scope: Scope = EVERYTHING) -> tuple[EnvKey, ...]:
-    """The environments that can be used now, by name."""
-    living = (ENV.retired_at.is_(None), ENV.preview_of == "", ENV.current.is_not(None))
-    query = select(ENV.namespace, ENV.name).where(*living, *scope.where())
-    with catalog.database.read() as c:
-        found = c.execute(query.order_by(ENV.namespace, ENV.name))
-        return tuple(EnvKey(r.namespace, r.name) for r in found)
-
-
 def package_uses(
     catalog: Catalog,
     name: str,

@@ -13,7 +13,7 @@ from envwatch.kernels import kernel_names
 from envwatch.model import ArtifactKind, EnvKey
 from envwatch.pasting import Lines, Spaces
 from envwatch.settings import PackageRules, Role, SourceKind
-from envwatch.views import environments, lists
+from envwatch.views import environments
 from envwatch.web.context import site
 from envwatch.web.parts import absolute
 from envwatch.web.seeing import scope
@@ -60,7 +60,7 @@ class UsePage:
 def use_page(wanted: str) -> UsePage:
     """For whoever asks. One that is not seen counts as one that is not there."""
     context, who = site().context, visitor()
-    published = lists.published(context.catalog, scope=scope())
+    published = environments.published(context.catalog.database, scope())
     chosen = next((k for k in published if str(k) == wanted), None)
     chosen = chosen or next((k for k in published if k.namespace == who.name), None)
     chosen = chosen or next(iter(published), None)
