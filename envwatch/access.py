@@ -84,7 +84,7 @@ def visitor(
     bindings: Iterable[Binding] = (),
     taken: Iterable[str] = (),
 ) -> Visitor:
-    """Somebody who is signed in. `taken` are namespaces that belong to no person."""
+    """Somebody who is signed in. `taken` are patterns of namespaces that belong to no person."""
     found = [*rules.anonymous, *rules.signed_in, *identity.grants]
     if rules.own_namespace and own_namespace(identity.name, taken):
         found.append(Grant(f"{identity.name}/*", Role.ADMIN))
@@ -117,9 +117,10 @@ def person_name(text: str) -> str:
 def own_namespace(name: str, taken: Iterable[str] = ()) -> str:
     """The namespace that belongs to somebody of this name, empty where none can.
 
-    What the config names is nobody's own: else who chose the name of a team would have it.
+    What the config names (as patterns) or others have made is nobody's own: else who chose the
+    name of a team would have it.
     """
-    free = name.casefold() not in {t.casefold() for t in (*taken, "envs")}
+    free = not any(fnmatchcase(name.casefold(), t.casefold()) for t in (*taken, "envs"))
     return name if valid_name(name) and free else ""
 
 

@@ -16,7 +16,7 @@ import re
 import secrets
 import shutil
 import stat
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -130,6 +130,11 @@ class Folder:
             path.chmod(mode)
 
 
+def kernel_names(key: EnvKey, brought: Sequence[Kernel]) -> tuple[str, ...]:
+    """What the kernels that an environment brings are called in Jupyter."""
+    return tuple(_kernel_name(key, k.name, alone=len(brought) == 1) for k in brought)
+
+
 def sync(root: Path, wanted: Collection[EnvKey]) -> None:
     """Take away what belongs to no environment that is wanted, half-made folders too."""
     for namespace in sorted(_subfolders(root / "jupyter")):
@@ -228,11 +233,13 @@ def _mapping(data: Mapping[str, Any], word: str) -> dict[str, Any]:
 
 
 def _kernel(key: EnvKey, spec: _Spec, shown: str, *, alone: bool) -> Kernel:
-    if alone:
-        return Kernel(key.label, shown, spec.language)
+    name = _kernel_name(key, spec.folder.name, alone=alone)
+    return Kernel(name, shown if alone else f"{shown} ({spec.display_name})", spec.language)
+
+
+def _kernel_name(key: EnvKey, name: str, *, alone: bool) -> str:
     # Two dashes: with one, the kernel `r` of `demo` would have the name of `demo-r`.
-    name = f"{key.label}--{spec.folder.name}"
-    return Kernel(name, f"{shown} ({spec.display_name})", spec.language)
+    return key.label if alone else f"{key.label}--{name}"
 
 
 def _origin(key: EnvKey, url: str) -> dict[str, str]:

@@ -51,8 +51,21 @@ class Rights:
         """Somebody who is signed in."""
         settings = self.settings()
         granted = (b.binding for b in self.catalog.bindings.all())
-        taken = (n.name for n in settings.namespaces)
-        return access.visitor(identity, settings.access, granted, taken)
+        return access.visitor(identity, settings.access, granted, self._taken(identity.name))
+
+    def own_namespace(self, name: str) -> str:
+        """The namespace that is somebody's by their name, empty where they have none."""
+        if not self.settings().access.own_namespace:
+            return ""
+        return access.own_namespace(name, self._taken(name))
+
+    def _taken(self, name: str) -> Iterator[str]:
+        """Namespaces, as patterns, that are not this person's for being called so."""
+        settings = self.settings()
+        yield from (n.name for n in settings.namespaces)
+        yield from (pattern for pattern, _ in settings.patterns)
+        if self.catalog.namespaces.is_of_another(name):
+            yield name
 
     def of_session(self, secret: str) -> Visitor | None:
         """Whose session it is; None where it has ended."""
@@ -82,9 +95,8 @@ class Rights:
         yield from (Reason(g, "everybody has it") for g in rules.anonymous)
         yield from (Reason(g, "everybody who is signed in has it") for g in rules.signed_in)
         yield from (Reason(g, "your login says so") for g in identity.grants)
-        taken = (n.name for n in self.settings().namespaces)
-        if rules.own_namespace and access.own_namespace(identity.name, taken):
-            yield Reason(Grant(f"{identity.name}/*", Role.ADMIN), "the namespace of your name")
+        if own := self.own_namespace(identity.name):
+            yield Reason(Grant(f"{own}/*", Role.ADMIN), "the namespace of your name")
         groups = {g.removeprefix("/"): g for g in identity.groups}
         for binding in rules.bindings:
             if identity.name in binding.users:

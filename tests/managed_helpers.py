@@ -143,7 +143,7 @@ def served(settings: Settings) -> Iterator[Lab]:
     with assemble(settings) as parts:
         context = Context(
             catalog=parts.catalog,
-            current=lambda: settings,
+            current=parts.settings,
             storage=parts.publisher.storage,
             log_path=parts.store.log,
             health=lambda: Health(alive=True, ready=True),

@@ -25,7 +25,8 @@ def test_condarc_starts_with_a_folder_that_is_ones_own(place: Place) -> None:
             "~/.conda/envs",
             str(place.root / "envs/analyst"),
             str(place.root / "envs/old"),
-        ]
+        ],
+        "env_prompt": "({name}) ",
     }
 
 

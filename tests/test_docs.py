@@ -12,6 +12,8 @@ from cli_helpers import cli
 
 from envwatch import config, repofile, spec
 from envwatch.cli import command as envwatch
+from envwatch.model import EnvKey
+from envwatch.pasting import Lines, Spaces, texts
 from envwatch.repowords import COMMON_KEYS, KEYS
 
 TOP = Path(__file__).parent.parent
@@ -77,6 +79,23 @@ def test_the_config_of_the_readme_is_checked_as_it_says(
 def test_every_link_of_a_page_leads_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
         assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+HERE = Path("/srv/envwatch")
+SHOWN = texts(Spaces(HERE, ("analyst",)), Lines(HERE, EnvKey("analyst", "demo")), python=True)
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_the_page_about_using_says_what_the_page_of_the_daemon_says(name: str) -> None:
+    page = re.sub(r" +# .*", "", (TOP / "docs/using.md").read_text())
+    said = SHOWN[name].strip()
+    assert f"\n{said}\n" in page or f"`{said}`" in page
+
+
+@pytest.mark.parametrize("name", ["python", "shell", "hook", "conda", "micromamba", "jupyter"])
+def test_the_readme_shows_the_same_lines(name: str) -> None:
+    lines = re.sub(r" +# .*", "", README.partition("## For your users")[2]).splitlines()
+    assert SHOWN[name] in lines
 
 
 def test_every_promise_of_the_contract_is_numbered_in_the_readme() -> None:

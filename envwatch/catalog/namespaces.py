@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import insert, select
+from sqlalchemy import func, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from envwatch.catalog import schema
@@ -32,6 +32,12 @@ class Namespaces:
         with self._database.read() as c:
             found = c.execute(select(schema.namespace).order_by(NAMESPACE.name))
             return tuple(NamespaceRecord(r.name, r.made_by, r.made_at) for r in found)
+
+    def is_of_another(self, name: str) -> bool:
+        """Was it made, whatever the case of its name, by somebody who is not called so?"""
+        query = select(NAMESPACE.made_by).where(func.lower(NAMESPACE.name) == name.lower())
+        with self._database.read() as c:
+            return any(r.made_by != name for r in c.execute(query))
 
     def make(self, name: str, *, by: str) -> None:
         """Raises Conflict where there is one of this name."""

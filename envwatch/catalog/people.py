@@ -24,8 +24,11 @@ class People:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def seen(self, identity: Identity, by: str) -> None:
-        """Note what is said of somebody now. `by` is who said it: oidc, jupyterhub, proxy."""
+    def seen(self, identity: Identity, by: str) -> bool:
+        """Note what is said of somebody now, unless it was noted a moment ago; was it?
+
+        `by` is who said it: oidc, jupyterhub, proxy.
+        """
         now = datetime.now(UTC)
         values = {"groups": identity.groups, "grants": identity.grants, "by": by, "seen_at": now}
         known = select(schema.person).where(PERSON.name == identity.name)
@@ -35,13 +38,14 @@ class People:
             identity.groups, identity.grants, by
         )  # fmt: skip
         if row is not None and same and now - row.seen_at < NOTED:
-            return
+            return False
         with self._database.write(news=False) as c:
             c.execute(
                 upsert(schema.person)
                 .values(name=identity.name, first_at=now, **values)
                 .on_conflict_do_update(index_elements=["name"], set_=values)
             )
+        return True
 
     def identity(self, name: str) -> Identity | None:
         """What was said of somebody last; None for somebody who never came."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,6 +10,7 @@ import click
 
 from envwatch.cli.context import Options
 from envwatch.cli.settings import settings_of
+from envwatch.pasting import Spaces
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -41,9 +40,7 @@ def condarc(options: Options, namespaces: Sequence[str]) -> None:
     """
     settings = settings_of(options)
     chosen = namespaces or _all(settings.root / "envs", [n.name for n in settings.namespaces])
-    click.echo("envs_dirs:\n  - ~/.conda/envs")
-    for name in chosen:
-        click.echo(f"  - {settings.root / 'envs' / name}")
+    click.echo(Spaces(settings.root, tuple(chosen)).condarc, nl=False)
 
 
 @command.command()
@@ -53,10 +50,8 @@ def jupyter(options: Options, namespaces: Sequence[str]) -> None:
     """Print the line for a shell's profile by which Jupyter finds the kernels."""
     settings = settings_of(options)
     chosen = namespaces or _all(settings.root / "jupyter", [n.name for n in settings.namespaces])
-    if not chosen:
-        return
-    paths = os.pathsep.join(str(settings.root / "jupyter" / name) for name in chosen)
-    click.echo(f"export JUPYTER_PATH={shlex.quote(paths)}${{JUPYTER_PATH:+:$JUPYTER_PATH}}")
+    if chosen:
+        click.echo(Spaces(settings.root, tuple(chosen)).jupyter)
 
 
 def _all(folder: Path, configured: Sequence[str]) -> list[str]:

@@ -266,7 +266,7 @@ class Access(Section):
     )
     signed_in: dict[AccessPattern, RoleName] | None = _key("Roles of everybody who is signed in")
     own_namespace: Flag | None = _key(
-        "Make each person the admin of the namespace of their own name"
+        "Give each person a namespace of their own name, whose admin they are"
     )
     grants: tuple[GrantEntry, ...] | None = _key("Roles of people and groups")
 

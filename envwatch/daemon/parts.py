@@ -7,7 +7,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from envwatch.catalog import Catalog, open_catalog
 from envwatch.daemon.managed import open_door, place_of, prepare_managed
@@ -170,8 +170,8 @@ def make_namespace(parts: Parts, name: str, *, by: str) -> None:
         parts.catalog.namespaces.make(name, by=by)
         new = with_made(old, parts.catalog)
         parts.settings.replace(new)
-        prepare_managed(new, parts.store)
         source = next(s for s in new.sources if s.namespace == name)
+        prepare_managed(replace(new, sources=(source,)), parts.store)
         parts.roster.join(source)
         declare(parts.catalog, new)
     parts.dirty.mark(source.name)

@@ -122,6 +122,14 @@ def has_namespace(database: Database, name: str, scope: Scope = EVERYTHING) -> b
         return c.execute(query).first() is not None
 
 
+def published(database: Database, scope: Scope = EVERYTHING) -> tuple[EnvKey, ...]:
+    """Those that can be used now, by name."""
+    query = select(ENV.namespace, ENV.name).where(*_LIVING, ENV.current.is_not(None))
+    with database.read() as c:
+        found = c.execute(query.where(*scope.where()).order_by(ENV.namespace, ENV.name))
+        return tuple(EnvKey(r.namespace, r.name) for r in found)
+
+
 def frame(database: Database, scope: Scope = EVERYTHING) -> Frame:
     """What every page says of the whole."""
     SOURCE = schema.source.c  # noqa: N806  # the columns, as above

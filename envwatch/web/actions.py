@@ -53,6 +53,9 @@ class Actions(Protocol):
     def drop(self, key: EnvKey, number: int) -> None:
         """Delete the files of a generation, if retention lets them go. Raises Conflict."""
 
+    def make_own_namespace(self, name: str) -> bool:
+        """The namespace of somebody's own name, with a repository; was there none before?"""
+
     def sync(self, source: str) -> None: ...
 
     def make_namespace(self, name: str, *, by: str) -> None:

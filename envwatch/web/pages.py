@@ -28,6 +28,7 @@ from envwatch.web import logfile, parts
 from envwatch.web.answers import Form, number, show, word
 from envwatch.web.context import site
 from envwatch.web.seeing import need_everything, scope, seen, seen_build, seen_namespace
+from envwatch.web.using import UsePage, of_use, use_page
 
 pages = Blueprint("pages", __name__)
 PAGE: dict[str, Any] = {"form": Form.PAGE.value}
@@ -42,6 +43,7 @@ BUILDS = TypeAdapter(BuildList)
 USES = TypeAdapter(PackageUses)
 KNOWN = TypeAdapter(KnownPackages)
 NOTIFIERS = TypeAdapter(NotifiersPage)
+USE = TypeAdapter(UsePage)
 
 
 @pages.get("/", defaults=PAGE)
@@ -179,6 +181,12 @@ def notifiers(form: str) -> Response:
     need_everything()
     catalog = site().context.catalog
     return show(form, "notifiers.html", lambda: told.notifiers(catalog), NOTIFIERS)
+
+
+@pages.get("/use", defaults=PAGE)
+@pages.get("/use.json", defaults=DATA)
+def use(form: str) -> Response:
+    return show(form, "use.html", lambda: use_page(word("environment")), USE, extra=of_use)
 
 
 @pages.get("/packages", defaults=PAGE)

@@ -35,9 +35,10 @@ def seen(namespace: str, name: str) -> EnvKey:
 
 def seen_namespace(name: str) -> None:
     """Declared and seen as a whole, or with an environment that is seen. Raises NotFound."""
-    context = site().context
-    declared = any(n.name == name for n in context.settings.namespaces)
-    if declared and scope().whole(name):
+    # the one of whoever asks may be made by this very question
+    context, whole = site().context, scope().whole(name)
+    named = {n.name for n in context.settings.namespaces}
+    if whole and name in named | {s.namespace for s in context.settings.sources}:
         return
     if not environments.has_namespace(context.catalog.database, name, scope()):
         raise hidden(visitor(), f"there is no namespace `{name}`")

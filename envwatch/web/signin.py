@@ -14,6 +14,7 @@ from envwatch.access import Identity, Visitor
 from envwatch.errors import Busy, EnvwatchError, NotFound, SigninError, SigninRefused
 from envwatch.signin.attempt import Attempt, Provider, Returned
 from envwatch.web import cookies, places
+from envwatch.web.arriving import arrived
 from envwatch.web.attempts import VALID
 from envwatch.web.context import site
 from envwatch.web.parts import absolute
@@ -176,7 +177,7 @@ def _signed_in(provider: Provider, identity: Identity, wanted: str) -> Response:
     if before:
         people.close_session(before)
     seconds = site().context.settings.login.session
-    people.seen(identity, provider.name)
+    arrived(identity, provider.name)
     secret = people.open_session(identity.name, seconds)
     site().rights.note(Visitor(identity.name), "sign in", f"by {provider.name}")
     logger.info("signed in by %s: %s", provider.name, identity.name)

@@ -11,6 +11,7 @@ from envwatch.errors import EnvwatchError, Forbidden, NotFound, Unknown
 from envwatch.model import EnvKey
 from envwatch.settings import EVERYWHERE, ProxyLogin, Role
 from envwatch.web import cookies
+from envwatch.web.arriving import arrived
 from envwatch.web.context import site
 from envwatch.web.tokens import secret_of, unknown
 
@@ -84,7 +85,7 @@ def _found() -> Visitor:
         return of_session
     identity = of_proxy(settings.login.proxy) if settings.login.proxy else None
     if identity is not None:
-        site().context.catalog.people.seen(identity, "proxy")
+        arrived(identity, "proxy")
         return rights.of(identity)
     return rights.anonymous()
 

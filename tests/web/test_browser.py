@@ -43,6 +43,7 @@ PAGES = (
     "/source?name=team",
     "/packages",
     "/packages?name=pandas",
+    "/use?environment=analyst/demo",
     "/notifiers",
     "/signin",
     "/analyst/demo/3/environment.tar.zst",
@@ -151,6 +152,36 @@ def test_every_page_works_without_a_script(browser: Browser, site: str) -> None:
     page.get_by_role("button", name="Compare").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("#1 compared with #2")
     context.close()
+
+
+def test_a_line_is_copied_by_its_button(page: Page, site: str) -> None:
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=site)
+    page.goto("/use?environment=analyst/demo")
+    page.get_by_role("button", name="Copy: activate it by its name").click()
+    expect(page.get_by_role("button", name="Copied: activate it by its name")).to_be_visible()
+    assert page.evaluate("navigator.clipboard.readText()") == "conda activate analyst-demo"
+
+
+def test_a_button_to_copy_outlives_what_is_new_on_a_page(page: Page, filled: Stand) -> None:
+    page.goto("/ml/torch/")
+    expect(page.get_by_role("button", name="Copy: how to activate")).to_have_count(1)
+    build = filled.catalog.builds.in_state(*RUNNING)[0]
+    filled.catalog.generations.publish(build, result(build, packages(6)))
+    expect(page.locator("#use-it")).to_contain_text("#2", timeout=20_000)
+    expect(page.get_by_role("button", name="Copy: how to activate")).to_have_count(1)
+
+
+def test_without_the_clipboard_of_a_safe_address_a_line_is_copied_too(
+    page: Page, site: str
+) -> None:
+    page.add_init_script("Object.defineProperty(navigator, 'clipboard', {value: undefined})")
+    page.goto("/use?environment=analyst/demo")
+    page.evaluate(
+        "document.addEventListener('copy', () => { window.copied = String(getSelection()) })"
+    )
+    page.get_by_role("button", name="Copy: its Python").click()
+    expect(page.get_by_role("button", name="Copied: its Python")).to_be_visible()
+    assert str(page.evaluate("window.copied")).endswith("/analyst-demo/bin/python")
 
 
 def test_the_first_key_leads_to_the_content(page: Page) -> None:

@@ -44,6 +44,7 @@ PAGES = (
     "/source?name=team",
     "/packages",
     "/packages?name=pandas",
+    "/use?environment=analyst/demo",
     "/notifiers",
 )
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import shutil
-import socket
-import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,19 +12,19 @@ from typing import Any
 import node_programs
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from hub import SECRET, free_ports, make_hub
 from needs import need
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 from web_helpers import Stand, stand
 
 from envwatch.access import Identity
-from envwatch.settings import HubSettings, LoginSettings, Network, OidcSettings, WebSettings
+from envwatch.settings import LoginSettings, Network, OidcSettings, WebSettings
 from envwatch.signin import open_providers
 from envwatch.web import serve
 
 pytestmark = pytest.mark.browser
 
 FLAGS = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
-SECRET = "0123456789abcdef0123456789abcdef"
 
 PROVIDER = """
 import Provider from 'oidc-provider';
@@ -44,39 +42,6 @@ const provider = new Provider(issuer, {
 });
 provider.listen(Number(new URL(issuer).port), '127.0.0.1');
 """
-
-HUB = """
-import sys
-c.JupyterHub.authenticator_class = "dummy"
-c.DummyAuthenticator.allow_all = True
-c.JupyterHub.db_url = "sqlite:///:memory:"
-c.JupyterHub.bind_url = "{url}"
-c.JupyterHub.hub_port = {port}
-c.ConfigurableHTTPProxy.api_url = "http://127.0.0.1:{api}"
-c.ConfigurableHTTPProxy.command = ["node", "{proxy}"]
-c.JupyterHub.spawner_class = "simple"
-c.JupyterHub.load_groups = {{"staff": {{"users": ["ada"]}}}}
-c.JupyterHub.services = [
-    {{
-        "name": "envwatch",
-        "api_token": "{secret}",
-        "oauth_client_id": "service-envwatch",
-        "oauth_redirect_uri": "{back}",
-        "oauth_no_confirm": True,
-    }}
-]
-c.JupyterHub.load_roles = [
-    {{"name": "user", "scopes": ["self", "access:services!service=envwatch"]}},
-]
-"""
-
-
-def free_ports(count: int) -> list[int]:
-    with ExitStack() as stack:
-        found = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in found:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in found]
 
 
 @dataclass
@@ -287,24 +252,14 @@ def test_a_person_signs_in_by_a_hub(
     empty_root: Path,
     visit: Callable[..., Page],
 ) -> None:
-    node = node_programs.installed(tmp_path_factory)
-    port, front, hub, api = free_ports(4)
-    (tmp_path / "secret").write_text(SECRET)
-    url = f"http://127.0.0.1:{front}/base"
-    login = LoginSettings(jupyterhub=HubSettings(url, "service-envwatch", tmp_path / "secret"))
+    hub = make_hub(tmp_path / "hub", tmp_path_factory)
+    login = LoginSettings(jupyterhub=hub.settings)
     shutil.copytree(empty_root, tmp_path / "root")
-    house = House(tmp_path / "root", login, port)
-    back = f"{house.address}/signin/jupyterhub/callback"
-    proxy = node / "node_modules/configurable-http-proxy/bin/configurable-http-proxy"
-    values = {"url": url, "port": hub, "api": api, "proxy": proxy, "secret": SECRET, "back": back}
-    (tmp_path / "jupyterhub_config.py").write_text(HUB.format(**values))
-    command = (sys.executable, "-m", "jupyterhub", "-f", tmp_path / "jupyterhub_config.py")
+    house = House(tmp_path / "root", login, free_ports(1)[0])
     (provider,) = open_providers(login, Network())
-    with (
-        node_programs.program(*command, url=f"{url}/hub/api/", cwd=tmp_path),
-        house.open() as made,
-    ):
-        assert provider.check().startswith(f"{url}, version ")
+    back = f"{house.address}/signin/jupyterhub/callback"
+    with hub.running(back), house.open() as made:
+        assert provider.check().startswith(f"{hub.url}, version ")
         page = visit(house)
         page.goto("/sources")
         page.get_by_role("link", name="Sign in").click()

@@ -52,6 +52,8 @@ MEANING = {
     "/builds.json": LIST,
     "/sources": LIST,
     "/sources.json": LIST,
+    "/use": LIST,
+    "/use.json": LIST,
     "/packages": LIST,
     "/packages.json": LIST,
     "/feed.atom": LIST,

@@ -8,7 +8,7 @@ from importlib.metadata import version
 
 from pydantic import BaseModel, Field
 
-from envwatch.access import Visitor, own_namespace, read_pattern
+from envwatch.access import Visitor, read_pattern
 from envwatch.catalog.records import TokenRecord
 from envwatch.errors import NotFound, Unknown
 from envwatch.settings import Grant, Role
@@ -126,7 +126,7 @@ def permission() -> Permission:
 def primary(who: Visitor) -> str:
     """Their own namespace, else the first that they may change, else see."""
     settings = site().context.settings
-    own = own_namespace(who.name, (n.name for n in settings.namespaces))
+    own = site().rights.own_namespace(who.name)
     token = _token_of(who)
     if token is not None and not token.owner:
         own = ""  # it was made on the host: nobody has a namespace of that name

@@ -1,5 +1,5 @@
 // Keeps an open page true: fetches it again now and then and takes over what changed, follows
-// logs, and says times as people do. Without it every page works; it only stands still.
+// logs, says times as people do, and copies. Without it every page works; it only stands still.
 "use strict";
 
 const LONGEST = 60000;
@@ -27,6 +27,36 @@ function tell(root) {
   }
 }
 
+// ------------------------------------------------------------ copying
+
+// The clipboard is there by https and on this machine alone; elsewhere the old way still works.
+async function copy(code) {
+  if (navigator.clipboard) return navigator.clipboard.writeText(code.textContent);
+  document.getSelection().selectAllChildren(code);
+  if (!document.execCommand("copy")) throw new Error("the browser does not copy");
+}
+
+// Each piece of text for a shell or a file gets a button beside it.
+function offer(root) {
+  for (const text of root.querySelectorAll("pre.shell")) {
+    const box = document.createElement("div");
+    const button = document.createElement("button");
+    const say = (word) => {
+      button.textContent = word;
+      button.setAttribute("aria-label", `${word}: ${text.getAttribute("aria-label")}`);
+    };
+    box.className = text.classList.contains("big") ? "paste big" : "paste";
+    button.type = "button";
+    say("Copy");
+    button.addEventListener("click", async () => {
+      await copy(text.firstElementChild).then(() => say("Copied"), () => say("Select it"));
+      setTimeout(() => say("Copy"), 2000);
+    });
+    text.replaceWith(box);
+    box.append(text, button);
+  }
+}
+
 // ------------------------------------------------------------ the page
 
 let tag = "";
@@ -44,6 +74,7 @@ function adopt(fresh) {
     const open = [...old.querySelectorAll("details")].map((d) => d.open);
     shown.set(old, next.innerHTML);
     old.replaceChildren(...document.adoptNode(next).childNodes);
+    offer(old);
     old.querySelectorAll("details").forEach((d, i) => { d.open = open[i] ?? d.open; });
   }
   document.title = fresh.title;
@@ -104,6 +135,7 @@ setInterval(() => tell(document), 1000);
 for (const region of document.querySelectorAll("[data-live][id]")) {
   shown.set(region, region.innerHTML);
 }
+offer(document);
 if (document.body.dataset.poll) repeat(look, () => Number(document.body.dataset.poll));
 
 // A file in the making: its address is asked for its headers alone until it is there.
