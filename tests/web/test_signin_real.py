@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import node_programs
+import oidc_program
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from needs import need
@@ -27,23 +28,6 @@ pytestmark = pytest.mark.browser
 
 FLAGS = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
 SECRET = "0123456789abcdef0123456789abcdef"
-
-PROVIDER = """
-import Provider from 'oidc-provider';
-const [issuer, back] = process.argv.slice(2);
-const provider = new Provider(issuer, {
-  clients: [{ client_id: 'envwatch', client_secret: '%s', redirect_uris: [back],
-              grant_types: ['authorization_code'], response_types: ['code'] }],
-  pkce: { required: () => true },
-  cookies: { keys: ['a key of the test'] },
-  claims: { openid: ['sub'], profile: ['preferred_username', 'groups'] },
-  findAccount: (_, id) => ({
-    accountId: id,
-    claims: async () => ({ sub: id, preferred_username: id, groups: ['staff'] }),
-  }),
-});
-provider.listen(Number(new URL(issuer).port), '127.0.0.1');
-"""
 
 HUB = """
 import sys
@@ -136,18 +120,13 @@ def visit(browser: Browser) -> Iterator[Callable[[House], Page]]:
 def house(
     tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, empty_root: Path
 ) -> Iterator[House]:
-    node = node_programs.installed(tmp_path_factory)
     port, other = free_ports(2)
-    script = node / f"provider-{other}.mjs"
-    script.write_text(PROVIDER % SECRET)
-    (tmp_path / "secret").write_text(SECRET)
     issuer = f"http://127.0.0.1:{other}"
-    login = LoginSettings(oidc=OidcSettings(issuer, "envwatch", tmp_path / "secret", title="Lab"))
+    secret = tmp_path / "secret"
+    login = LoginSettings(oidc=OidcSettings(issuer, "envwatch", secret, title="Lab"))
     shutil.copytree(empty_root, tmp_path / "root")
     made = House(tmp_path / "root", login, port)
-    back = f"{made.address}/signin/oidc/callback"
-    about = f"{issuer}/.well-known/openid-configuration"
-    with node_programs.program(need("node"), script, issuer, back, url=about, cwd=tmp_path):
+    with oidc_program.provider(tmp_path_factory, tmp_path, issuer, made.address, secret):
         yield made
 
 
@@ -155,10 +134,7 @@ def sign_in(page: Page, name: str = "ada") -> None:
     """From any page, by the provider's own."""
     page.get_by_role("link", name="Sign in").click()
     page.get_by_role("link", name="Continue with Lab").click()
-    page.locator("[name=login]").fill(name)
-    page.locator("[name=password]").fill("whatever")
-    page.get_by_role("button", name="Sign-in").click()
-    page.get_by_role("button", name="Continue").click()
+    oidc_program.say_who(page, name)
 
 
 def test_a_person_signs_in_and_out(house: House, visit: Callable[..., Page]) -> None:

@@ -42,11 +42,12 @@ def packages(query: PackageQuery) -> Listed:
     summaries. The solver knows all packages; ask it by `GET /specification/`.
     """
     span = query.span()
+    search, exact = query.name()
     part = listing.packages(
         site().context.catalog.database,
         visitor(),
-        search=query.search,
-        exact=query.exact,
+        search=search,
+        exact=exact,
         build=query.build,
         distinct=query.distinct_on,
         span=span,
