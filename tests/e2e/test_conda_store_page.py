@@ -142,6 +142,13 @@ def make(page: Page, name: str, *packages: str) -> None:
     expect(page.get_by_role("link", name=name, exact=True)).to_be_visible(timeout=PATIENCE)
 
 
+def settle(page: Page) -> None:
+    """Until the page shows all of the build that is in use: what comes later ends an edit."""
+    page.reload()
+    expect(page.get_by_test_id("build-status")).to_contain_text("Completed", timeout=PATIENCE)
+    expect(page.get_by_role("link", name="Download archive")).to_be_visible(timeout=PATIENCE)
+
+
 def rewrite(page: Page, content: str) -> None:
     """Save another text in the editor."""
     page.get_by_role("button", name="Edit").click()
@@ -183,14 +190,14 @@ def test_a_person_changes_goes_back_and_deletes(house: House, page: Page) -> Non
     sign_in(page)
     make(page, "changed", "tiny=1.0")
     running.wait_current(1, key)
-    expect(page.get_by_test_id("build-status")).to_contain_text("Completed", timeout=PATIENCE)
+    settle(page)
     rewrite(page, "channels: []\ndependencies: [tiny=2.0]\nvariables: {TEAM: lab}\n")
     newer = running.wait_current(2, key)
-    page.reload()
+    settle(page)
     use(page, 1)
     expect(page.get_by_role("alert")).to_contain_text("updated with the selected build")
     older = running.wait_current(1, key)
-    page.reload()
+    settle(page)
     use(page, 0)
     wait_for(lambda: running.store.pointed(key) == newer)
     assert older != newer
@@ -212,6 +219,7 @@ def test_what_fails_or_is_refused_is_told(page: Page) -> None:
     with page.context.expect_page() as opened:
         status.get_by_role("link", name="Log").click()
     expect(opened.value.locator("body")).to_contain_text("tiny")
+    expect(page.get_by_role("link", name="Show Conda")).to_be_visible(timeout=PATIENCE)
     rewrite(page, "channels: [https://elsewhere.example.org/c]\ndependencies: [tiny]\n")
     expect(page.get_by_role("alert")).to_contain_text("https://elsewhere.example.org/c")
 
