@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -32,16 +32,16 @@ LISTS = ("/lab/demo/current/explicit.txt", "/lab/demo/1/explicit.txt")
 
 
 @pytest.fixture
-def address(make_running: Callable[..., Running], tmp_path: Path) -> Iterator[str]:
+def address(make_running: Callable[..., Running], tmp_path: Path) -> str:
     """Of a daemon that tells nobody anything without a token, with the token in it."""
     running = make_running({"name": "lab", "managed": True}, access={"anonymous": {}})
     running.start()
     file = tmp_path / "environment.yml"
     file.write_text(text("tiny=1.0"))
-    cli(running, "env", "create", "lab/demo", file)
+    cli(running, "env", "create", "lab/demo", "--file", file)
     running.wait_current(1, KEY)
     made = cli(running, "token", "create", "reader", "--namespaces", "lab", "--role", "viewer")
-    yield f"http://any:{made.stdout.strip()}@127.0.0.1:{running.port}"
+    return f"http://any:{made.stdout.strip()}@127.0.0.1:{running.port}"
 
 
 def curl(url: str, *options: str) -> subprocess.CompletedProcess[bytes]:
