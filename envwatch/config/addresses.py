@@ -66,7 +66,8 @@ def read_origin(text: str) -> str:
     parts = _url(text, ("https", "http"))
     if has_credentials(text) or parts.path.strip("/") or parts.query or parts.fragment:
         raise Wrong(f"{quoted(text)} is more than a host", "write it so: `https://hub.example.org`")
-    return f"{parts.scheme}://{parts.netloc}".lower()
+    usual = ":443" if parts.scheme == "https" else ":80"  # which browsers leave out
+    return f"{parts.scheme}://{parts.netloc.lower().removesuffix(usual)}"
 
 
 def read_proxy(text: str) -> str:
