@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
+import subprocess
+import sys
 import threading
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -11,6 +16,11 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import node_programs
+import pytest
+from needs import lack
+
+EXTENSION = "jupyterlab-conda-store==2024.11.1"
 INDEX = """\
 <!doctype html>
 <meta charset="utf-8">
@@ -45,6 +55,50 @@ class Handler(SimpleHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         """Quiet."""
+
+
+def lab_extension(factory: pytest.TempPathFactory) -> Path:
+    """What `JUPYTER_PATH` has to hold for JupyterLab to have the page in a tab."""
+    base = factory.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder = base / "conda-store-lab"
+    folder.mkdir(exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not list(folder.glob("*.whl")):
+            _download(folder)
+    return next(folder.glob("*.data")) / "data/share/jupyter"
+
+
+def _download(folder: Path) -> None:
+    pip = (sys.executable, "-m", "pip", "download", "--no-deps", "--no-cache-dir", EXTENSION)
+    done = subprocess.run(pip, cwd=folder, capture_output=True, text=True, check=False, timeout=200)
+    if done.returncode:
+        lack(f"{EXTENSION} cannot be had: {done.stderr.strip()[-300:]}")
+    with zipfile.ZipFile(next(folder.glob("*.whl"))) as wheel:
+        wheel.extractall(folder)
+
+
+@contextmanager
+def jupyterlab(folder: Path, extension: Path, address: str, house: str) -> Iterator[None]:
+    """JupyterLab of one person, whose settings say where envwatch is."""
+    settings = folder / "settings/jupyterlab-conda-store/plugin.jupyterlab-settings"
+    settings.parent.mkdir(parents=True)
+    said = {"apiUrl": f"{house}/", "authMethod": "cookie", "loginUrl": f"{house}/signin?next="}
+    settings.write_text(json.dumps(said))
+    port = urlsplit(address).port
+    command = (
+        sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--port={port}",
+        "--IdentityProvider.token=", f"--ServerApp.root_dir={folder}",
+    )  # fmt: skip
+    places = {
+        "HOME": str(folder),
+        "JUPYTER_PATH": str(extension),
+        "JUPYTERLAB_SETTINGS_DIR": str(folder / "settings"),
+        "JUPYTERLAB_WORKSPACES_DIR": str(folder / "workspaces"),
+    }
+    with node_programs.program(*command, url=f"{address}/lab", cwd=folder, **places):
+        yield
 
 
 @contextmanager

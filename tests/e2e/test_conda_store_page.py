@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -121,11 +122,12 @@ def page(context: BrowserContext) -> Iterator[Page]:
     assert said == []
 
 
-def sign_in(page: Page, name: str = "ada") -> None:
+def sign_in(page: Page, name: str = "ada", *, back: bool = True) -> None:
     page.get_by_role("button", name="Log in").click()
     page.get_by_role("link", name="Continue with Lab").click()
     oidc_program.say_who(page, name)
-    expect(page.get_by_role("button", name="Log out")).to_be_visible()
+    if back:
+        expect(page.get_by_role("button", name="Log out")).to_be_visible()
 
 
 def make(page: Page, name: str, *packages: str) -> None:
@@ -257,3 +259,24 @@ def test_a_page_that_nobody_has_named_learns_nothing(
         foreign.goto(house.stranger)
     expect(foreign.get_by_role("button", name="Log in")).to_be_visible()
     expect(foreign.get_by_text("lab", exact=True)).to_have_count(0)
+
+
+def test_jupyterlab_has_the_page_in_a_tab(
+    house: House, page: Page, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    extension = conda_store_page.lab_extension(tmp_path_factory)
+    with conda_store_page.jupyterlab(tmp_path, extension, house.other, house.url):
+        page.goto(f"{house.other}/lab")
+        open_tab(page)
+        sign_in(page, back=False)
+        expect(page).to_have_url(re.compile(f"{house.other}/lab.*"))
+        open_tab(page)
+        expect(page.get_by_role("button", name="Log out")).to_be_visible(timeout=PATIENCE)
+        make(page, "tabbed", "tiny=1.0")
+        house.running.wait_current(1, EnvKey("lab", "tabbed"))
+        expect(page.get_by_test_id("build-status")).to_contain_text("Completed", timeout=PATIENCE)
+
+
+def open_tab(page: Page) -> None:
+    page.get_by_role("menuitem", name="Conda-Store").click(timeout=60_000)
+    page.get_by_role("menuitem", name="Conda Store Package Manager").click()
