@@ -72,7 +72,10 @@ def lab_extension(factory: pytest.TempPathFactory) -> Path:
 
 def _download(folder: Path) -> None:
     pip = (sys.executable, "-m", "pip", "download", "--no-deps", "--no-cache-dir", EXTENSION)
-    done = subprocess.run(pip, cwd=folder, capture_output=True, text=True, check=False, timeout=200)
+    env = os.environ | {"HOME": str(folder)}  # what pip asks for its greeting writes there
+    done = subprocess.run(
+        pip, cwd=folder, capture_output=True, text=True, check=False, timeout=200, env=env
+    )
     if done.returncode:
         lack(f"{EXTENSION} cannot be had: {done.stderr.strip()[-300:]}")
     with zipfile.ZipFile(next(folder.glob("*.whl"))) as wheel:
