@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import conda_store_page
 import node_programs
@@ -28,6 +29,7 @@ FLAGS = (
     "--disable-background-networking",
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 )
+ZONE = "Asia/Kolkata"
 PATIENCE = 20_000  # the page looks every five seconds
 pytestmark = [pytest.mark.browser, pytest.mark.peer]
 
@@ -108,7 +110,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 
 @pytest.fixture
 def context(browser: Browser, house: House) -> Iterator[BrowserContext]:
-    made = browser.new_context(base_url=house.address)
+    made = browser.new_context(base_url=house.address, timezone_id=ZONE)
     yield made
     made.close()
 
@@ -176,7 +178,10 @@ def test_a_person_makes_an_environment_and_sees_its_build(house: House, page: Pa
     prefix = house.running.wait_current(1, EnvKey("lab", "demo"))
     expect(page.get_by_test_id("build-status")).to_contain_text("Completed", timeout=PATIENCE)
     expect(page.get_by_text("for the report")).to_be_visible()
-    expect(page.get_by_text(" - Active")).to_be_visible()
+    ended = house.running.builds(EnvKey("lab", "demo"))[0].ended_at
+    assert ended is not None
+    shown = f"{ended.astimezone(ZoneInfo(ZONE)):%-I:%M %p} - Active"
+    expect(page.get_by_text(shown)).to_be_visible()
     installed = page.get_by_role("region").filter(has_text="Installed Version")
     expect(installed.get_by_role("row").filter(has_text="tiny")).to_contain_text("1.0")
     expect(page.get_by_role("link", name="Download archive")).to_be_visible(timeout=PATIENCE)

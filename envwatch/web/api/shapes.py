@@ -29,7 +29,7 @@ def _plain_time(at: datetime) -> str:
     return at.astimezone(UTC).replace(tzinfo=None).isoformat()
 
 
-# conda-store's page puts a `Z` behind each of its times, and shows nothing at all after two of them
+# conda-store's page puts a `Z` behind each of its times, and shows midnight after two of them
 StoreTime = Annotated[
     datetime,
     PlainSerializer(_plain_time, return_type=str),
