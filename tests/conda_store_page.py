@@ -105,13 +105,14 @@ def jupyterlab(folder: Path, extension: Path, address: str, house: str) -> Itera
 
 
 @contextmanager
-def served(folder: Path, address: str, settings: dict[str, str]) -> Iterator[None]:
+def served(folder: Path, settings: dict[str, str], port: int = 0) -> Iterator[str]:
+    """The address of the page."""
     handler = partial(Handler, page=index(settings), directory=str(folder))
-    server = ThreadingHTTPServer(("127.0.0.1", urlsplit(address).port or 0), handler)
+    server = ThreadingHTTPServer(("127.0.0.1", port), handler)
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     try:
-        yield
+        yield f"http://127.0.0.1:{server.server_port}"
     finally:
         server.shutdown()
         thread.join()

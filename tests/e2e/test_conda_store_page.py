@@ -37,45 +37,54 @@ pytestmark = [pytest.mark.browser, pytest.mark.peer]
 @dataclass
 class House:
     """A daemon, and conda-store's page at an address that may use its API, and at one that nobody
-    has named; `other` may as well, and is free.
+    has named; another port may as well, and is free.
     """
 
     running: Running
     files: Path
     address: str
-    other: str
     stranger: str
+    port: int
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.running.port}"
+        return url_of(self.running)
 
     @property
-    def settings(self) -> dict[str, str]:
-        """As in `docs/migration.md`."""
-        return {
-            "REACT_APP_API_URL": f"{self.url}/",
-            "REACT_APP_AUTH_METHOD": "cookie",
-            "REACT_APP_LOGIN_PAGE_URL": f"{self.url}/signin?next=",
-            "REACT_APP_LOGOUT_PAGE_URL": f"{self.url}/api/v1/signout/",
-        }
+    def other(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+
+def url_of(running: Running) -> str:
+    return f"http://127.0.0.1:{running.port}"
+
+
+def settings_of(running: Running) -> dict[str, str]:
+    """As in `docs/migration.md`."""
+    return {
+        "REACT_APP_API_URL": f"{url_of(running)}/",
+        "REACT_APP_AUTH_METHOD": "cookie",
+        "REACT_APP_LOGIN_PAGE_URL": f"{url_of(running)}/signin?next=",
+        "REACT_APP_LOGOUT_PAGE_URL": f"{url_of(running)}/api/v1/signout/",
+    }
 
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory, channel: Path) -> Iterator[House]:
     """One for all tests: each has environments of its own in it."""
     files, folder = node_programs.conda_store_ui(tmp_path_factory), tmp_path_factory.mktemp("house")
-    issuer, secret = _place(), folder / "secret"
-    made = House(_running(folder, channel, issuer), files, _place(), _place(), _place())
-    web = {"listen": f"127.0.0.1:{made.running.port}", "origins": [made.address, made.other]}
-    made.running.more = {**made.running.more, "web": web}
+    node_programs.installed(tmp_path_factory)
+    issuer, secret = f"http://127.0.0.1:{free_port()}", folder / "secret"
+    running = _running(folder, channel, issuer)
     with ExitStack() as stack:
-        stack.enter_context(
-            oidc_program.provider(tmp_path_factory, folder, issuer, made.url, secret)
-        )
-        for place in (made.address, made.stranger):
-            stack.enter_context(conda_store_page.served(files, place, made.settings))
-        stack.enter_context(ended(made.running)).start()
+        told = settings_of(running)
+        places = [stack.enter_context(conda_store_page.served(files, told)) for _ in range(2)]
+        made = House(running, files, *places, free_port())
+        web = {"listen": f"127.0.0.1:{running.port}", "origins": [made.address, made.other]}
+        running.more = {**running.more, "web": web}
+        provider = oidc_program.provider(tmp_path_factory, folder, issuer, made.url, secret)
+        stack.enter_context(provider)
+        stack.enter_context(ended(running)).start()
         yield made
 
 
@@ -91,10 +100,6 @@ def _running(folder: Path, channel: Path, issuer: str) -> Running:
     }
     sources = [{"name": name, "managed": True} for name in ("first", "lab", "other")]
     return Running(folder, channel, [dict(s) for s in sources], more)
-
-
-def _place() -> str:
-    return f"http://127.0.0.1:{free_port()}"
 
 
 @pytest.fixture(scope="module")
@@ -243,11 +248,11 @@ def test_a_session_ends_where_the_page_says_so(house: House, page: Page) -> None
 def test_a_viewer_is_offered_no_change(house: House, page: Page) -> None:
     """By a token, as JupyterLab's extension may ask."""
     made = cli(house.running, "token", "create", "bob", "--namespaces", "lab", "--role", "viewer")
-    settings = house.settings | {
+    settings = settings_of(house.running) | {
         "REACT_APP_AUTH_METHOD": "token",
         "REACT_APP_AUTH_TOKEN": made.stdout.strip(),
     }
-    with conda_store_page.served(house.files, house.other, settings):
+    with conda_store_page.served(house.files, settings, house.port):
         page.goto(house.other)
         expect(page.get_by_text("lab", exact=True)).to_be_visible()
         expect(page.get_by_text("other", exact=True)).to_have_count(0)
