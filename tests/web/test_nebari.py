@@ -11,6 +11,7 @@ import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -110,6 +111,13 @@ def test_a_token_for_a_launcher_ends_after_a_day(filled: Stand, service: Service
     token = filled.catalog.tokens.all()[0]
     assert token.expires_at is not None
     assert (token.expires_at - token.created_at).total_seconds() == pytest.approx(86400, abs=60)
+
+
+def test_tokens_of_launchers_do_not_pile_up(filled: Stand, service: Service) -> None:
+    past = datetime.now(UTC) - timedelta(days=3)
+    filled.catalog.tokens.create("api-past", ("*/*",), role=Role.VIEWER, expires_at=past)
+    service.scoped("ada", ())
+    assert "api-past" not in {t.name for t in filled.catalog.tokens.all()}
 
 
 def test_the_scheduler_of_notebooks_finds_an_environment(service: Service) -> None:

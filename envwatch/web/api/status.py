@@ -31,6 +31,7 @@ ROLES = {
     "admin": Role.ADMIN,
 }
 DAY = timedelta(days=1)
+NAMELESS = "api-"  # how tokens are called for which no name is said
 MOST_TOKENS = 600  # in a minute: a hub asks for each person who opens its launcher
 _READ = ("environment::read", "namespace::read", "namespace-role-mapping::read")
 # conda-store's page offers a new environment where it reads `namespace::create`
@@ -181,9 +182,11 @@ def token(body: WantedToken) -> Told:
     parent = _token_of(who)
     role = max((g.role for g in grants), key=list(Role).index)
     ends = _end(body.expiration or body.exp, parent)
-    name = body.name or f"api-{secrets.token_hex(4)}"
+    name = body.name or f"{NAMELESS}{secrets.token_hex(4)}"
     if not valid_name(name):
         raise BadRequest("`name`: letters, digits, `.`, `_` and `-`, at most 64")
+    if not body.name:
+        site().context.catalog.tokens.forget(NAMELESS, datetime.now(UTC) - DAY)
     made = site().context.catalog.tokens.create(
         name,
         tuple(g.pattern for g in grants),
