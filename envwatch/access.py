@@ -63,6 +63,11 @@ class Visitor:
         found = [r for r in Role if self.may_some(r, namespace)]
         return found[-1] if found else None
 
+    def role_of_all(self, namespace: str) -> Role | None:
+        """The highest role that they have in the whole of a namespace."""
+        found = [r for r in Role if self.may_all(r, namespace)]
+        return found[-1] if found else None
+
     def within(self, grants: Iterable[Grant]) -> tuple[Grant, ...]:
         """Of some grants those that give nothing which they do not have."""
         return tuple(g for g in grants if any(_contains(mine, g) for mine in self.grants))
@@ -124,10 +129,14 @@ def own_namespace(name: str, taken: Iterable[str] = ()) -> str:
     return name if valid_name(name) and free else ""
 
 
+def is_pattern(text: str) -> bool:
+    return _PATTERN.fullmatch(text.strip()) is not None
+
+
 def read_pattern(text: str) -> str:
     """`team-*` or `team-*/stats` → with both parts. Raises Conflict."""
     pattern = text.strip()
-    if not _PATTERN.fullmatch(pattern):
+    if not is_pattern(text):
         raise Conflict(
             f"`{_shown(pattern)}` is not a namespace",
             hint="write names, `*` stands for any characters: `people`, `team-*`, `lab/stats`",

@@ -329,7 +329,10 @@ class NamespaceSettings:
 
 @dataclass(frozen=True, slots=True)
 class WebSettings:
-    """`url` is what people see (links, feeds, messages); empty means the address listened on."""
+    """`url` is what people see (links, feeds, messages); empty means the address listened on.
+
+    Pages of `origins` may use the API as whoever is signed in here.
+    """
 
     host: str = "127.0.0.1"
     port: int = 8080
@@ -337,6 +340,7 @@ class WebSettings:
     threads: int = 16
     proxy_hops: int = 0
     max_push: int = 64 * 2**20
+    origins: tuple[str, ...] = ()
 
     @property
     def address(self) -> str:

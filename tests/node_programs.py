@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import subprocess
+import tarfile
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,8 @@ from needs import lack, need
 from waiting import wait_for
 
 PACKAGES = ("oidc-provider@8.8.1", "configurable-http-proxy@5.3.0")
+# conda-store's page: built already, so that nothing of what it was made of is installed
+CONDA_STORE_UI = "@conda-store/conda-store-ui@2024.11.1"
 PATIENCE = 60.0
 
 
@@ -46,6 +49,30 @@ def _install(npm: str, folder: Path) -> None:
     )
     if done.returncode:
         lack(f"npm cannot install {' '.join(PACKAGES)}: {done.stderr[-500:]}")
+
+
+def conda_store_ui(factory: pytest.TempPathFactory) -> Path:
+    """The folder with the built page of conda-store; several workers share it."""
+    npm = need("npm")
+    base = factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "conda-store-ui"
+    folder.mkdir(exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "package").exists():
+            _unpack(npm, folder)
+    return folder / "package" / "dist"
+
+
+def _unpack(npm: str, folder: Path) -> None:
+    command = (npm, "pack", "--silent", "--cache", str(folder / "cache"), CONDA_STORE_UI)
+    done = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, check=False, timeout=200
+    )
+    if done.returncode:
+        lack(f"npm cannot get {CONDA_STORE_UI}: {done.stderr[-500:]}")
+    with tarfile.open(folder / done.stdout.split()[-1]) as packed:
+        packed.extractall(folder, filter="data")
 
 
 @contextmanager

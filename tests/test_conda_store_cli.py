@@ -99,7 +99,8 @@ def client(
     """One daemon for all: each test has environments of its own in it."""
     folder = tmp_path_factory.mktemp("store")
     source = {"name": "people", "managed": True, "interval": "1h"}
-    running = Running(folder, channel, [source])
+    # nobody sees anything but by a token
+    running = Running(folder, channel, [source], {"access": {"anonymous": {}}})
     try:
         running.start(wait=False)
         wait_for(running.answers, 120, "the page")

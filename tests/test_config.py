@@ -225,7 +225,7 @@ channels: {{priority: flexible, alias: "https://c.example.org", retries: 0, time
 proxy: http://proxy.example.org:3128
 virtual_packages: [__cuda=12.4]
 builds: {{parallel: 3, solve_timeout: 1m, memory: 1.5GiB, compile: no, sandbox: require}}
-web: {{listen: "[::1]:0", threads: 4}}
+web: {{listen: "[::1]:0", threads: 4, origins: ["https://Hub.example.org:443/"]}}
 schedule: {{verify: off}}
 watch: {{resync: 1m}}
 durability: fast
@@ -240,7 +240,8 @@ durability: fast
         retries=0,
         timeout=90,
     )
-    assert settings.web == WebSettings(host="::1", port=0, threads=4)
+    origins = ("https://hub.example.org",)
+    assert settings.web == WebSettings(host="::1", port=0, threads=4, origins=origins)
     assert settings.schedule == ScheduleSettings(verify="")
     assert (settings.parallel, settings.sandbox, settings.resync) == (3, "require", 60)
     assert settings.durability == "fast"

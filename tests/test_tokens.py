@@ -95,3 +95,12 @@ def test_a_use_is_noted_once_a_minute(catalog: Catalog) -> None:
     assert again.used_at is not None
     catalog.tokens.used(again)
     assert catalog.database.version == version
+
+
+def test_what_ended_long_ago_is_forgotten_by_the_start_of_its_name(catalog: Catalog) -> None:
+    now, day = datetime.now(UTC), timedelta(days=1)
+    ends = {"api-old": now - 2 * day, "api-new": now, "api-lasting": None, "old": now - 2 * day}
+    for name, end in ends.items():
+        create(catalog, name, expires_at=end)
+    catalog.tokens.forget("api-", now - day)
+    assert {t.name for t in catalog.tokens.all()} == {"api-new", "api-lasting", "old"}

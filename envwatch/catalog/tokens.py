@@ -9,7 +9,7 @@ import zlib
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import and_, insert, select, update
+from sqlalchemy import and_, delete, insert, select, update
 
 from envwatch.catalog import rows, schema
 from envwatch.catalog.database import Database
@@ -91,6 +91,12 @@ class Tokens:
                 .where(of_name, TOKEN.revoked_at.is_(None))
                 .values(revoked_at=datetime.now(UTC))
             )
+
+    def forget(self, start: str, before: datetime) -> None:
+        """Drop those whose names begin so and that ended before then: the audit trail has them."""
+        ended = (TOKEN.name.startswith(start, autoescape=True), TOKEN.expires_at < before)
+        with self._database.write(news=False) as c:
+            c.execute(delete(schema.token).where(*ended))
 
     def find(self, secret: str) -> TokenRecord | None:
         """The valid token of a secret.

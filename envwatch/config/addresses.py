@@ -60,6 +60,16 @@ def read_public_url(text: str) -> str:
     return text
 
 
+def read_origin(text: str) -> str:
+    """The host that a page comes from, as browsers name it."""
+    text = read_text(text)
+    parts = _url(text, ("https", "http"))
+    if has_credentials(text) or parts.path.strip("/") or parts.query or parts.fragment:
+        raise Wrong(f"{quoted(text)} is more than a host", "write it so: `https://hub.example.org`")
+    usual = ":443" if parts.scheme == "https" else ":80"  # which browsers leave out
+    return f"{parts.scheme}://{parts.netloc.lower().removesuffix(usual)}"
+
+
 def read_proxy(text: str) -> str:
     text = read_text(text)
     _url(text, ("http", "https", "socks5", "socks5h"))

@@ -314,7 +314,7 @@ def _network(config: sections.Config, base: Path) -> Network:
 
 
 def _web(section: sections.Web) -> WebSettings:
-    web = _over(WebSettings(), section, {"url", "threads", "proxy_hops", "max_push"})
+    web = _over(WebSettings(), section, {"url", "threads", "proxy_hops", "max_push", "origins"})
     if section.listen:
         host, port = split_listen(section.listen)
         web = replace(web, host=host, port=port)

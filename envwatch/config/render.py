@@ -81,6 +81,7 @@ def in_words(settings: Settings) -> dict[str, Any]:
             "threads": web.threads,
             "proxy_hops": web.proxy_hops,
             "max_push": write_size(web.max_push),
+            "origins": list(web.origins),
         },
         "access": _access(settings.access),
         "login": _login(settings.login),

@@ -102,6 +102,7 @@ Alias = Annotated[str, _word(addresses.read_alias, format="uri")]
 Index = Annotated[str, _word(addresses.read_index, format="uri")]
 Proxy = Annotated[str, _word(addresses.read_proxy, format="uri")]
 PublicUrl = Annotated[str, _word(addresses.read_public_url, format="uri")]
+Origin = Annotated[str, _word(addresses.read_origin, examples=["https://hub.example.org"])]
 Host = Annotated[str, _word(addresses.read_host, examples=["pypi.org"])]
 Target = Annotated[str, _word(addresses.read_target, examples=["analytics-{branch}"])]
 Repository = Annotated[str, _word(addresses.read_repository)]
@@ -244,6 +245,9 @@ class Web(Section):
         "How many proxies before it set `X-Forwarded-*`; 0 trusts none"
     )
     max_push: PushSize | None = _key("How large one push to a managed source may be")
+    origins: tuple[Origin, ...] | None = _key(
+        "Where pages of others come from that may use the API as whoever is signed in"
+    )
 
 
 class GrantEntry(Section):

@@ -14,12 +14,11 @@ _PEOPLE = 1000
 class Costly:
     """Counts for each person; the oldest are forgotten."""
 
-    def __init__(self, most: int = MOST) -> None:
-        self._most = most
+    def __init__(self) -> None:
         self._lock = threading.Lock()
         self._times: dict[str, deque[float]] = {}
 
-    def too_many(self, who: str) -> bool:
+    def too_many(self, who: str, most: int = MOST) -> bool:
         """Count one more, unless there were too many already."""
         now = time.monotonic()
         with self._lock:
@@ -28,7 +27,7 @@ class Costly:
             times = self._times.setdefault(who, deque())
             while times and now - times[0] >= WINDOW:
                 times.popleft()
-            if len(times) >= self._most:
+            if len(times) >= most:
                 return True
             times.append(now)
             return False

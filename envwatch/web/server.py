@@ -17,6 +17,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from envwatch.errors import ConfigError
 from envwatch.settings import WebSettings
 from envwatch.web.bodies import BODY, Limit, channel_class, small
+from envwatch.web.mounted import Mounted, path_of
 
 App = Callable[..., Any]
 
@@ -69,6 +70,9 @@ def serve(app: App, settings: WebSettings, limit: Limit = small) -> Server:
     `limit` says how large the body of a request may be.
     """
     bound = _bind(settings.host, settings.port)
+    if below := path_of(settings.url):
+        mounted = Mounted(app, below)
+        app, limit = mounted, mounted.limit(limit)
     if settings.proxy_hops:
         hops = settings.proxy_hops
         app = ProxyFix(app, x_for=hops, x_proto=hops, x_host=hops, x_prefix=hops)

@@ -74,7 +74,7 @@ def choose() -> Response:
         by_proxy=site().context.settings.login.proxy is not None,
         trouble=trouble,
         out="out" in request.args,
-        next=places.local(request.args.get("next", "")),
+        next=places.place(request.args.get("next", "")),
     )
     return Response(page, trouble.status if trouble else HTTPStatus.OK)
 
@@ -82,7 +82,7 @@ def choose() -> Response:
 @signin.get("/signin/<provider>")
 def leave(provider: str) -> Response:
     """To the provider, with the secret of this attempt in a cookie."""
-    found, wanted = _provider(provider), places.local(request.args.get("next", ""))
+    found, wanted = _provider(provider), places.place(request.args.get("next", ""))
     attempt = Attempt.new(_back(found))
     try:
         site().attempts.begin(request.remote_addr or "")
@@ -118,8 +118,14 @@ def come_back(provider: str) -> Response:
 @signin.post("/signout")
 def leave_us() -> Response:
     """This session ends, or every one of this person."""
+    response = to(url_for(".choose", out=""))
+    sign_out(response, everywhere="everywhere" in request.form)
+    return response
+
+
+def sign_out(response: Response, *, everywhere: bool = False) -> None:
+    """A token is no session, and goes on."""
     who, people = whoever(), site().context.catalog.people
-    everywhere = "everywhere" in request.form
     if who.signed_in and not who.token:
         if everywhere:
             people.close_all(who.name)
@@ -127,10 +133,8 @@ def leave_us() -> Response:
         action = "sign out everywhere" if everywhere else "sign out"
         site().rights.note(who, action)
         logger.info("%s: %s", action, who.name)
-    response = to(url_for(".choose", out=""))
     cookies.drop(response, cookies.SESSION)
     cookies.drop(response, cookies.FORM)
-    return response
 
 
 # ---------------------------------------------------------------- one attempt
@@ -181,6 +185,8 @@ def _signed_in(provider: Provider, identity: Identity, wanted: str) -> Response:
     secret = people.open_session(identity.name, seconds)
     site().rights.note(Visitor(identity.name), "sign in", f"by {provider.name}")
     logger.info("signed in by %s: %s", provider.name, identity.name)
+    if places.is_elsewhere(wanted):
+        g.leaves_for = wanted
     response = to(wanted)
     # the cookie of forms stays: one may wait in another tab to be sent by this person
     cookies.write(response, cookies.SESSION, secret, seconds)

@@ -8,15 +8,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from needs import need
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from browsing import chromium
+from playwright.sync_api import Browser, Page, expect
 from running import Running, text
 from waiting import wait_for
 
 from envwatch.model import EnvKey
 
 KEY = EnvKey("lab", "demo")
-FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking")
 
 
 @pytest.fixture
@@ -35,13 +34,8 @@ def running(make_running: Callable[..., Running]) -> Running:
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    chromium, home = need("chromium"), tmp_path_factory.mktemp("browser")
-    with sync_playwright() as playwright:
-        made = playwright.chromium.launch(
-            executable_path=chromium, args=list(FLAGS), env={"HOME": str(home)}
-        )
+    with chromium(tmp_path_factory.mktemp("browser")) as made:
         yield made
-        made.close()
 
 
 def page_of(browser: Browser, running: Running, name: str = "", *, script: bool = True) -> Page:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from browsing import chromium, look
-from identity_provider import TITLE, provider, sign_in
+from oidc_program import provider, sign_in
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 from running import Running, ended, free_port
 from tutorial_channel import FILE, tutorial_channel
@@ -44,12 +44,12 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """A daemon whose people come by the provider: `ada` develops, `bob` looks on."""
     channel, folder = tutorial_channel(tmp_path_factory), tmp_path_factory.mktemp("tutorial")
-    port, other = free_port(), free_port()
-    address = f"http://127.0.0.1:{port}"
-    with provider(tmp_path_factory, folder, other, address) as issuer:
+    port, issuer = free_port(), f"http://127.0.0.1:{free_port()}"
+    address, secret = f"http://127.0.0.1:{port}", folder / "secret"
+    with provider(tmp_path_factory, folder, issuer, address, secret):
         login = {
-            "issuer": issuer, "client_id": "envwatch", "title": TITLE,
-            "client_secret_file": str(folder / "secret"),
+            "issuer": issuer, "client_id": "envwatch", "title": "Lab",
+            "client_secret_file": str(secret),
         }  # fmt: skip
         grants = [
             {"role": "developer", "namespaces": ["analyst"], "groups": ["staff"]},

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import node_programs
+import oidc_program
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from hub import SECRET, free_ports, make_hub
-from needs import need
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from browsing import chromium, faults
+from hub import free_ports, make_hub
+from oidc_program import sign_in
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 from web_helpers import Stand, stand
 
 from envwatch.access import Identity
@@ -23,25 +23,6 @@ from envwatch.signin import open_providers
 from envwatch.web import serve
 
 pytestmark = pytest.mark.browser
-
-FLAGS = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
-
-PROVIDER = """
-import Provider from 'oidc-provider';
-const [issuer, back] = process.argv.slice(2);
-const provider = new Provider(issuer, {
-  clients: [{ client_id: 'envwatch', client_secret: '%s', redirect_uris: [back],
-              grant_types: ['authorization_code'], response_types: ['code'] }],
-  pkce: { required: () => true },
-  cookies: { keys: ['a key of the test'] },
-  claims: { openid: ['sub'], profile: ['preferred_username', 'groups'] },
-  findAccount: (_, id) => ({
-    accountId: id,
-    claims: async () => ({ sub: id, preferred_username: id, groups: ['staff'] }),
-  }),
-});
-provider.listen(Number(new URL(issuer).port), '127.0.0.1');
-"""
 
 
 @dataclass
@@ -69,14 +50,8 @@ class House:
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    chromium = need("chromium")
-    home = tmp_path_factory.mktemp("browser")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=chromium, args=list(FLAGS), env={"HOME": str(home)}
-        )
-        yield browser
-        browser.close()
+    with chromium(tmp_path_factory.mktemp("browser")) as made:
+        yield made
 
 
 @pytest.fixture
@@ -101,29 +76,14 @@ def visit(browser: Browser) -> Iterator[Callable[[House], Page]]:
 def house(
     tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, empty_root: Path
 ) -> Iterator[House]:
-    node = node_programs.installed(tmp_path_factory)
     port, other = free_ports(2)
-    script = node / f"provider-{other}.mjs"
-    script.write_text(PROVIDER % SECRET)
-    (tmp_path / "secret").write_text(SECRET)
     issuer = f"http://127.0.0.1:{other}"
-    login = LoginSettings(oidc=OidcSettings(issuer, "envwatch", tmp_path / "secret", title="Lab"))
+    secret = tmp_path / "secret"
+    login = LoginSettings(oidc=OidcSettings(issuer, "envwatch", secret, title="Lab"))
     shutil.copytree(empty_root, tmp_path / "root")
     made = House(tmp_path / "root", login, port)
-    back = f"{made.address}/signin/oidc/callback"
-    about = f"{issuer}/.well-known/openid-configuration"
-    with node_programs.program(need("node"), script, issuer, back, url=about, cwd=tmp_path):
+    with oidc_program.provider(tmp_path_factory, tmp_path, issuer, made.address, secret):
         yield made
-
-
-def sign_in(page: Page, name: str = "ada") -> None:
-    """From any page, by the provider's own."""
-    page.get_by_role("link", name="Sign in").click()
-    page.get_by_role("link", name="Continue with Lab").click()
-    page.locator("[name=login]").fill(name)
-    page.locator("[name=password]").fill("whatever")
-    page.get_by_role("button", name="Sign-in").click()
-    page.get_by_role("button", name="Continue").click()
 
 
 def test_a_person_signs_in_and_out(house: House, visit: Callable[..., Page]) -> None:
@@ -233,17 +193,6 @@ def _be(context: BrowserContext, house: House, made: Stand) -> None:
     made.catalog.people.seen(Identity("ada", ("/staff",)), "oidc")
     secret = made.catalog.people.open_session("ada", 600)
     context.add_cookies([{"name": "envwatch_session", "value": secret, "url": house.address}])
-
-
-def faults(page: Page) -> list[str]:
-    """What keeps somebody from using a page, and whether it is wider than its window."""
-    wide = page.evaluate("document.documentElement.scrollWidth > innerWidth")
-    return [f"{page.url} is too wide"] * wide + [
-        f"{page.url}: {v['id']}: {node['target']}"
-        for v in Axe().run(page).response["violations"]
-        if v["impact"] in ("serious", "critical")
-        for node in v["nodes"]
-    ]
 
 
 def test_a_person_signs_in_by_a_hub(

@@ -21,6 +21,7 @@ from envwatch.web.api import (
 from envwatch.web.api.envelope import failed, problem, status_of
 from envwatch.web.api.openapi import document
 from envwatch.web.api.routes import PREFIX, Routes
+from envwatch.web.origins import add_origins
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +29,7 @@ logger = logging.getLogger(__name__)
 def create_api() -> Blueprint:
     """A blueprint of its own for each app."""
     api = Blueprint("api", __name__, url_prefix=PREFIX)
+    add_origins(api)
     routes = Routes(api)
     for subject in (status, environments, specifications, builds, packages, generations):
         subject.add(routes)

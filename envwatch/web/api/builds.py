@@ -38,10 +38,19 @@ class BuildQuery(Paging):
 
 
 class PackageQuery(Paging):
+    """`exact` is a name, or as in conda-store `true`: then `search` is the whole name."""
+
     search: str = Field("", max_length=200)
     exact: str = Field("", max_length=200)
     build: str = Field("", max_length=200)
     distinct_on: tuple[str, ...] = ()
+
+    def name(self) -> tuple[str, str]:
+        """A part of the name, and the whole of it: what is empty takes all."""
+        word = self.exact.lower()
+        if self.search and word == "true":
+            return "", self.search
+        return self.search, "" if word == "false" else self.exact
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,12 +171,13 @@ def packages(build_id: int, query: PackageQuery) -> Listed:
     """The packages of a build, those of pip too."""
     found = finding.build(build_id)
     span = query.span()
+    search, exact = query.name()
     part = listing.packages(
         site().context.catalog.database,
         visitor(),
         lock=found.lock_digest,
-        search=query.search,
-        exact=query.exact,
+        search=search,
+        exact=exact,
         build=query.build,
         span=span,
     )

@@ -12,6 +12,8 @@ from envwatch.catalog.replies import Reply
 from envwatch.errors import Busy, Forbidden
 from envwatch.web.api.envelope import BadRequest
 from envwatch.web.context import site
+from envwatch.web.costly import MOST
+from envwatch.web.origins import is_trusted
 from envwatch.web.tokens import secret_of
 from envwatch.web.visitor import COOKIE, visitor
 
@@ -20,6 +22,8 @@ LONGEST_KEY = 255
 
 def same_origin() -> None:
     """A browser says from where a request comes; a program that sends a token is not asked."""
+    if is_trusted(request.headers.get("Origin", "")):
+        return
     if secret_of(request.headers.get("Authorization", "")):
         return
     fetch = request.headers.get("Sec-Fetch-Site", "")
@@ -38,10 +42,11 @@ def _is_ours(origin: str) -> bool:
     return sent.netloc == request.host or (sent.scheme, sent.netloc) == (ours.scheme, ours.netloc)
 
 
-def seldom() -> None:
+def seldom(what: str = "", most: int = MOST) -> None:
+    """`what` is counted apart from all else that costs."""
     who = visitor()
     caller = f"{who.name}/{who.token}" if who.signed_in else f"at {request.remote_addr}"
-    if site().costly.too_many(caller):
+    if site().costly.too_many(f"{what} {caller}", most):
         raise Busy("too many requests that cost much came from you", hint="wait for a minute")
 
 

@@ -53,11 +53,12 @@ def packages(query: PackageQuery) -> Listed:
     What the channels have besides is told by `GET /channel/package/`. There are no summaries.
     """
     span = query.span()
+    search, exact = query.name()
     part = listing.packages(
         site().context.catalog.database,
         visitor(),
-        search=query.search,
-        exact=query.exact,
+        search=search,
+        exact=exact,
         build=query.build,
         distinct=query.distinct_on,
         span=span,

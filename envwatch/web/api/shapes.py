@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from datetime import datetime
-from typing import Any
+from datetime import UTC, datetime
+from typing import Annotated, Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, PlainSerializer, WithJsonSchema
 
 from envwatch.catalog.records import EnvironmentRecord, SpecRecord
 from envwatch.errors import SpecError
@@ -25,6 +25,18 @@ WORDS = {
 _WORD_OF = {state: word for word, states in WORDS.items() for state in states}
 
 
+def _plain_time(at: datetime) -> str:
+    return at.astimezone(UTC).replace(tzinfo=None).isoformat()
+
+
+# conda-store's page puts a `Z` behind each of its times, and shows midnight after two of them
+StoreTime = Annotated[
+    datetime,
+    PlainSerializer(_plain_time, return_type=str),
+    WithJsonSchema({"type": "string", "description": "UTC, without an offset"}),
+]
+
+
 class Namespace(BaseModel):
     """`id` is made of the name: a namespace is one, not a row of its own."""
 
@@ -39,7 +51,7 @@ class Specification(BaseModel):
     name: str
     spec: dict[str, Any]
     sha256: str
-    created_on: datetime
+    created_on: StoreTime
 
 
 class BuildArtifact(BaseModel):
@@ -58,9 +70,9 @@ class Build(BaseModel):
     status: str
     status_info: str | None
     size: int
-    scheduled_on: datetime
-    started_on: datetime | None
-    ended_on: datetime | None
+    scheduled_on: StoreTime
+    started_on: StoreTime | None
+    ended_on: StoreTime | None
     build_artifacts: tuple[BuildArtifact, ...]
     state: str
     generation: int | None
@@ -89,7 +101,7 @@ class Environment(BaseModel):
 class CondaChannel(BaseModel):
     id: int
     name: str
-    last_update: datetime | None = None
+    last_update: StoreTime | None = None
 
 
 class CondaPackage(BaseModel):
@@ -205,8 +217,14 @@ def _artifacts(found: Looked) -> Iterable[BuildArtifact]:
 
 
 def _specification(spec: SpecRecord, name: str, at: datetime) -> Specification:
+    """With every key that conda-store gives: its page sends back what it makes of them, a list
+    of variables where there were none.
+    """
+    base: dict[str, Any] = {"channels": [], "dependencies": [], "description": "", "prefix": None}
+    base |= {"name": name, "variables": {}}
+    said = {key: value for key, value in mapping(spec.text).items() if value is not None}
     return Specification(
-        id=spec.id, name=name, spec=mapping(spec.text) or {"name": name}, sha256=spec.digest,
+        id=spec.id, name=name, spec=base | said, sha256=spec.digest,
         created_on=at,
     )  # fmt: skip
 

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import secrets
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 
+from flask import Response
 from pydantic import BaseModel, Field
 
-from envwatch.access import Visitor, read_pattern
+from envwatch.access import Visitor, is_pattern, read_pattern
 from envwatch.catalog.records import TokenRecord
 from envwatch.errors import NotFound, Unknown
-from envwatch.settings import Grant, Role
+from envwatch.settings import EVERYWHERE, Grant, Role
 from envwatch.spec import valid_name
 from envwatch.views import listing
-from envwatch.web.api.envelope import BadRequest
+from envwatch.web.api import guard
+from envwatch.web.api.envelope import BadRequest, ok
 from envwatch.web.api.finding import audit
 from envwatch.web.api.reading import Input
-from envwatch.web.api.routes import Routes
+from envwatch.web.api.routes import Routes, Told
 from envwatch.web.context import site
+from envwatch.web.signin import sign_out
 from envwatch.web.visitor import visitor
 
 ROLES = {
@@ -27,13 +30,18 @@ ROLES = {
     "developer": Role.DEVELOPER,
     "admin": Role.ADMIN,
 }
+DAY = timedelta(days=1)
+NAMELESS = "api-"  # how tokens are called for which no name is said
+MOST_TOKENS = 600  # in a minute: a hub asks for each person who opens its launcher
 _READ = ("environment::read", "namespace::read", "namespace-role-mapping::read")
+# conda-store's page offers a new environment where it reads `namespace::create`
 _WRITE = (
     "build::cancel",
     "environment:create",
     "environment::delete",
     "environment::solve",
     "environment::update",
+    "namespace::create",
 )
 _ADMIN = ("build::delete", "setting::read")
 PERMISSIONS = {
@@ -94,9 +102,10 @@ def add(routes: Routes) -> None:
     routes.get("/permission/", answer=Permission)(permission)
     routes.get("/usage/", answer=dict[str, Usage])(usage)
     # its answer is a secret: it is remembered nowhere
-    routes.post("/token/", body=WantedToken, answer=NewToken, costly=True, kept=False)(token)
+    routes.post("/token/", body=WantedToken, answer=NewToken, kept=False)(token)
     routes.get("/token/", answer=tuple[Token, ...])(tokens)
     routes.delete("/token/<name>/", answer=None)(revoke)
+    routes.post("/signout/", answer=None, kept=False)(signout)
 
 
 def api_version() -> Version:
@@ -105,13 +114,20 @@ def api_version() -> Version:
 
 
 def permission() -> Permission:
-    """Who asks, and what they may do where. Patterns are `namespace/name`, `*` is anything."""
+    """Who asks, and what they may do where. Patterns are `namespace/name`, `*` is anything.
+
+    What a pattern with `*` gives is told of each namespace too: clients look up `analyst/*`.
+    """
     who = visitor()
     highest: dict[str, Role] = {}
     for grant in who.grants:
         known = highest.get(grant.pattern)
         if known is None or grant.role.covers(known):
             highest[grant.pattern] = grant.role
+    for name in _filled():
+        role = who.role_of_all(name)
+        if role is not None and role is not highest.get(EVERYWHERE):
+            highest[f"{name}/*"] = role
     token = _token_of(who)
     return Permission(
         authenticated=who.signed_in,
@@ -124,20 +140,23 @@ def permission() -> Permission:
 
 
 def primary(who: Visitor) -> str:
-    """Their own namespace, else the first that they may change, else see."""
-    settings = site().context.settings
+    """Their own namespace where something fills it, else the first that they may change.
+
+    conda-store's page offers to change it whatever they may do: it is none that they only see.
+    """
     own = site().rights.own_namespace(who.name)
     token = _token_of(who)
     if token is not None and not token.owner:
         own = ""  # it was made on the host: nobody has a namespace of that name
-    if own and who.may_all(Role.DEVELOPER, own):
+    names = [n for n in _filled() if who.may_some(Role.DEVELOPER, n)]
+    if own in names:
         return own
-    names = [s.namespace for s in settings.sources]
-    for role in (Role.DEVELOPER, Role.VIEWER):
-        for name in names:
-            if who.may_some(role, name):
-                return name
-    return own or "default"
+    return names[0] if names else own or "default"
+
+
+def _filled() -> tuple[str, ...]:
+    """The namespaces that sources fill."""
+    return tuple(dict.fromkeys(s.namespace for s in site().context.settings.sources))
 
 
 def usage() -> dict[str, Usage]:
@@ -149,18 +168,24 @@ def usage() -> dict[str, Usage]:
     }
 
 
-def token(body: WantedToken) -> NewToken:
-    """A token for who asks: never for more than they may do, never for longer."""
+def token(body: WantedToken) -> Told:
+    """A token for who asks: never for more than they may do, never for longer.
+
+    For a day, unless its end is said: launchers make one for each look at the environments.
+    """
     who = visitor()
     if not who.signed_in:
         raise Unknown("a token is made for somebody who is signed in", hint="sign in first")
-    grants = _grants(who, body)
+    guard.seldom("token", MOST_TOKENS)
+    grants, notes = _grants(who, body)
     parent = _token_of(who)
     role = max((g.role for g in grants), key=list(Role).index)
     ends = _end(body.expiration or body.exp, parent)
-    name = body.name or f"api-{secrets.token_hex(4)}"
+    name = body.name or f"{NAMELESS}{secrets.token_hex(4)}"
     if not valid_name(name):
         raise BadRequest("`name`: letters, digits, `.`, `_` and `-`, at most 64")
+    if not body.name:
+        site().context.catalog.tokens.forget(NAMELESS, datetime.now(UTC) - DAY)
     made = site().context.catalog.tokens.create(
         name,
         tuple(g.pattern for g in grants),
@@ -170,7 +195,7 @@ def token(body: WantedToken) -> NewToken:
         expires_at=ends,
     )
     audit("token create", detail=f"{name}: {', '.join(made.token.namespaces)}, {role}")
-    return NewToken(token=made.secret, name=name, expires_on=ends)
+    return Told(NewToken(token=made.secret, name=name, expires_on=ends), notes or "made")
 
 
 def tokens() -> tuple[Token, ...]:
@@ -185,6 +210,13 @@ def revoke(name: str) -> None:
         raise NotFound(f"you have no token `{name}`")
     site().context.catalog.tokens.revoke(name)
     audit("token revoke", detail=name)
+
+
+def signout() -> Response:
+    """End the session of who asks, as conda-store's page does it by a script."""
+    response = ok(None, "signed out")
+    sign_out(response)
+    return response
 
 
 def _mine(who: Visitor) -> tuple[TokenRecord, ...]:
@@ -206,13 +238,17 @@ def _token_of(who: Visitor) -> TokenRecord | None:
     return next(found, None)
 
 
-def _grants(who: Visitor, body: WantedToken) -> tuple[Grant, ...]:
-    """What is asked for, if it is no more than they have. Raises BadRequest, Conflict."""
+def _grants(who: Visitor, body: WantedToken) -> tuple[tuple[Grant, ...], str]:
+    """What is asked for, if it is no more than they have, and what gives nothing. BadRequest.
+
+    Nebari asks for a namespace of each group's name, and not every name can be one.
+    """
+    asked = (body.role_bindings or {}).items()
+    fit = {p: read_pattern(p) for p, _ in asked if is_pattern(p)}
+    odd = ", ".join(f"`{p[:64]}`" for p, _ in asked if p not in fit)
+    wanted = tuple(Grant(fit[p], _role(r)) for p, roles in asked if p in fit for r in roles)
     if not body.role_bindings:
         wanted = who.grants
-    else:
-        asked = body.role_bindings.items()
-        wanted = tuple(Grant(read_pattern(p), _role(r)) for p, roles in asked for r in roles)
     if not wanted or set(who.within(wanted)) != set(wanted):
         raise BadRequest(
             "the token would be for more than you may do", hint="see /api/v1/permission/"
@@ -222,7 +258,7 @@ def _grants(who: Visitor, body: WantedToken) -> tuple[Grant, ...]:
         wider = Grant(grant.pattern, highest)
         if body.role_bindings and grant.role is not highest and who.within((wider,)):
             raise BadRequest("a token has one role", hint="make one token for each role")
-    return wanted
+    return wanted, f"{odd}: no namespace can be called so, which gives nothing" if odd else ""
 
 
 def _role(word: str) -> Role:
@@ -231,15 +267,14 @@ def _role(word: str) -> Role:
     return ROLES[word]
 
 
-def _end(wanted: datetime | None, parent: TokenRecord | None) -> datetime | None:
+def _end(wanted: datetime | None, parent: TokenRecord | None) -> datetime:
     if wanted is not None and wanted.tzinfo is None:
         wanted = wanted.replace(tzinfo=UTC)
     if wanted is not None and wanted <= datetime.now(UTC):
         raise BadRequest("`expiration` lies in the past")
+    ends = wanted or datetime.now(UTC) + DAY
     most = parent.expires_at if parent else None
-    if most is None or (wanted is not None and wanted < most):
-        return wanted
-    return most
+    return ends if most is None else min(ends, most)
 
 
 def _shown(it: TokenRecord) -> Token:

@@ -1,10 +1,14 @@
-"""A real OpenID provider, as a program of node, and how a person signs in by it."""
+"""A real provider of OpenID Connect beside a test: people sign in by whatever name they say.
+
+`ada` is in the group `staff`, others are in `guests`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import node_programs
 import pytest
@@ -12,7 +16,6 @@ from needs import need
 from playwright.sync_api import Page
 
 SECRET = "0123456789abcdef0123456789abcdef"
-TITLE = "Lab"
 
 PROVIDER = """
 import Provider from 'oidc-provider';
@@ -25,9 +28,7 @@ const provider = new Provider(issuer, {
   claims: { openid: ['sub'], profile: ['preferred_username', 'groups'] },
   findAccount: (_, id) => ({
     accountId: id,
-    claims: async () => ({
-      sub: id, preferred_username: id, groups: id === 'ada' ? ['staff'] : ['guests'],
-    }),
+    claims: async () => ({ sub: id, preferred_username: id, groups: id === 'ada' ? ['staff'] : ['guests'] }),
   }),
 });
 provider.listen(Number(new URL(issuer).port), '127.0.0.1');
@@ -36,29 +37,30 @@ provider.listen(Number(new URL(issuer).port), '127.0.0.1');
 
 @contextmanager
 def provider(
-    factory: pytest.TempPathFactory, folder: Path, port: int, address: str
-) -> Iterator[str]:
-    """Its issuer, as long as it runs. `address` is where envwatch is; `ada` is in `staff`.
-
-    The secret of the client lies in the folder, as `secret`.
-    """
+    factory: pytest.TempPathFactory, folder: Path, issuer: str, address: str, secret: Path
+) -> Iterator[None]:
+    """Signs people in at `address`, known to it as `envwatch`; `secret` becomes a file."""
     node = node_programs.installed(factory)
-    script = node / f"provider-{port}.mjs"
+    script = node / f"provider-{urlsplit(issuer).port}.mjs"
     script.write_text(PROVIDER % SECRET)
-    (folder / "secret").write_text(SECRET)
-    (folder / "secret").chmod(0o600)
-    issuer = f"http://127.0.0.1:{port}"
+    secret.write_text(SECRET)
+    secret.chmod(0o600)
     back = f"{address}/signin/oidc/callback"
     about = f"{issuer}/.well-known/openid-configuration"
     with node_programs.program(need("node"), script, issuer, back, url=about, cwd=folder):
-        yield issuer
+        yield
 
 
-def sign_in(page: Page, name: str = "ada") -> None:
-    """From any page, by the provider's own."""
-    page.get_by_role("link", name="Sign in").first.click()
-    page.get_by_role("link", name=f"Continue with {TITLE}").click()
+def say_who(page: Page, name: str) -> None:
+    """On the pages of the provider."""
     page.locator("[name=login]").fill(name)
     page.locator("[name=password]").fill("whatever")
     page.get_by_role("button", name="Sign-in").click()
     page.get_by_role("button", name="Continue").click()
+
+
+def sign_in(page: Page, name: str = "ada", title: str = "Lab") -> None:
+    """From any page of envwatch, by the provider's own."""
+    page.get_by_role("link", name="Sign in").first.click()
+    page.get_by_role("link", name=f"Continue with {title}").click()
+    say_who(page, name)
