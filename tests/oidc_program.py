@@ -28,7 +28,9 @@ const provider = new Provider(issuer, {
   claims: { openid: ['sub'], profile: ['preferred_username', 'groups'] },
   findAccount: (_, id) => ({
     accountId: id,
-    claims: async () => ({ sub: id, preferred_username: id, groups: id === 'ada' ? ['staff'] : ['guests'] }),
+    claims: async () => ({
+      sub: id, preferred_username: id, groups: id === 'ada' ? ['staff'] : ['guests'],
+    }),
   }),
 });
 provider.listen(Number(new URL(issuer).port), '127.0.0.1');

@@ -203,6 +203,8 @@ def test_a_package_is_found_in_the_channels(browser: Browser, running: Running) 
     newest = ask.get("/api/v1/channel/package/?namespace=lab&search=conflict").json()["data"]
     assert [p["name"] for p in newest] == ["conflict-new-tiny", "conflict-old-tiny"]
     assert ask.get("/api/v1/channel/package/?namespace=lab&search=a%20b").status == 400
+    suggested = ask.get("/api/v1/package/?search=tin&distinct_on=name").json()["data"]
+    assert (suggested[0]["name"], suggested[0]["version"]) == ("tiny", "2.0")
     for query in ("namespace=lab&q=tiny", "namespace=other&q=tiny", "namespace=none&q=tiny"):
         seen = page_of(browser, running, "bob").context.request.get(f"/find?{query}").status
         assert seen == (403 if "lab" in query else 404)

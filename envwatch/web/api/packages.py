@@ -6,14 +6,17 @@ from typing import Any
 
 from pydantic import Field
 
-from envwatch.model import EnvKey
+from envwatch.errors import Busy, Conflict
+from envwatch.model import EnvKey, Package
 from envwatch.settings import Role
 from envwatch.views import listing
-from envwatch.web.api import shapes
+from envwatch.views.listing import Span
+from envwatch.web.api import guard, shapes
 from envwatch.web.api.builds import PackageQuery
 from envwatch.web.api.envelope import BadRequest
 from envwatch.web.api.reading import Paging
 from envwatch.web.api.routes import Listed, Routes
+from envwatch.web.api.status import primary
 from envwatch.web.channels import found_in, query_of
 from envwatch.web.context import site
 from envwatch.web.visitor import need, need_all, visitor
@@ -50,7 +53,8 @@ def channels(query: Paging) -> Listed:
 def packages(query: PackageQuery) -> Listed:
     """Conda packages in the environments that are seen.
 
-    What the channels have besides is told by `GET /channel/package/`. There are no summaries.
+    What none of them has is looked for in the channels of `primary_namespace`, for a developer
+    there. `GET /channel/package/` asks channels alone. There are no summaries.
     """
     span = query.span()
     search, exact = query.name()
@@ -63,7 +67,22 @@ def packages(query: PackageQuery) -> Listed:
         distinct=query.distinct_on,
         span=span,
     )
+    if not part.total and (search or exact) and not query.build:
+        return _cut(_unused(search, exact), span)
     return Listed.of(part, tuple(shapes.package(p) for p in part.items), span)
+
+
+def _unused(search: str, exact: str) -> tuple[Package, ...]:
+    """A page asks as one types: where too much is asked, or nothing may be, nothing is found."""
+    wanted, who = query_of(exact or search, exact=bool(exact)), visitor()
+    namespace = primary(who)
+    if wanted is None or not who.may_some(Role.DEVELOPER, namespace):
+        return ()
+    try:
+        guard.seldom()
+        return found_in(namespace, wanted)
+    except (Busy, Conflict):
+        return ()
 
 
 def of_channels(query: ChannelQuery) -> Listed:
@@ -76,7 +95,10 @@ def of_channels(query: ChannelQuery) -> Listed:
     wanted = query_of(query.exact or query.search, exact=bool(query.exact))
     if wanted is None:
         raise BadRequest("no package can be called so", hint="give `search` or `exact`, of names")
-    found = found_in(query.namespace, wanted)
+    return _cut(found_in(query.namespace, wanted), span)
+
+
+def _cut(found: tuple[Package, ...], span: Span) -> Listed:
     first = 0 if span.size is None else (span.page - 1) * span.size
     shown = found[first:] if span.size is None else found[first : first + span.size]
     return Listed(tuple(shapes.package(p) for p in shown), len(found), span)
