@@ -54,7 +54,8 @@ class Actions(Protocol):
     def edit(self, wanted: Edit) -> Edited:
         """One commit, and a look at its source: what it asks for is queued when this returns."""
 
-    def plan(self, namespace: str, text: str) -> Planned: ...
+    def plan(self, namespace: str, text: str, path: str = "") -> Planned:
+        """`path` is where the file would lie."""
 
     def solve(self, namespace: str, text: str) -> tuple[Package, ...]:
         """Raises SpecError, Conflict where it cannot be solved."""
