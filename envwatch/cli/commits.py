@@ -76,11 +76,19 @@ def tell(house: House, answer: Answer, how: How) -> None:
     builds: list[int] = []
     if answer["changed"] and answer["live"] and (how.wait or not house.works()):
         # without a daemon nobody else would look
-        builds = house.ask("sync", source=answer["source"], wait=True, timeout=LONG)["builds"]
+        looked = house.ask("sync", source=answer["source"], wait=True, timeout=LONG)
+        touched = {(o["key"]["namespace"], o["key"]["name"]) for o in answer["outcomes"]}
+        # others of the same source may have failed long ago
+        builds = [b for b in looked["builds"] if _key(house, b) in touched]
     if how.wait:
         sys.exit(settle(house, builds, answer, wait=True, as_json=how.as_json))
     if how.as_json:
         print_json(answer)
+
+
+def _key(house: House, build: int) -> tuple[str, str]:
+    key = house.record(build).key
+    return key.namespace, key.name
 
 
 def _lines(answer: Answer) -> list[str]:

@@ -11,7 +11,9 @@ from repos import GitRepo, make_repo
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from far import Far, token
 from running import Running, starter, text
+from waiting import wait_for
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -56,3 +58,28 @@ def running(make_running: Callable[..., Running], repo: GitRepo) -> Running:
             "interval": "1s",
         }
     )
+
+
+@pytest.fixture(scope="session")
+def server(channel: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """One daemon with a managed source for all that ask it from afar: nobody is let in unknown."""
+    source = {"name": "people", "managed": True, "interval": "1h"}
+    closed = {"access": {"anonymous": {}}}
+    running = Running(tmp_path_factory.mktemp("server"), channel, [source], closed)
+    try:
+        running.start(wait=False)
+        wait_for(running.answers, 120, "the page")
+        yield running
+    finally:
+        running.kill()
+
+
+@pytest.fixture(scope="session")
+def secret(server: Running) -> str:
+    return token(server, "boss", "--namespaces", "*", "--role", "admin")
+
+
+@pytest.fixture
+def far(server: Running, secret: str, tmp_path: Path) -> Far:
+    """Each test has environments of its own there, and a home of its own here."""
+    return Far(server, tmp_path, secret)
