@@ -65,5 +65,5 @@ def test_commands_speak_json_wherever_they_have_data() -> None:
     assert silent == {
         ("demo",), ("run",), ("env", "lock"), ("env", "path"), ("env", "shell-hook"),
         ("build", "log"), ("client", "condarc"), ("client", "jupyter"),
-        ("config", "show"), ("config", "schema"),
+        ("config", "show"), ("config", "schema"), ("env", "run"), ("completion",),
     }  # fmt: skip

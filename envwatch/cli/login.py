@@ -10,7 +10,7 @@ import click
 
 from envwatch.cli.context import Options
 from envwatch.cli.output import json_option, print_json, safe, say
-from envwatch.cli.remote import server_at
+from envwatch.cli.remote import Server, part, server_at
 from envwatch.cli.servers import Login, address, check_way, forget, keep, login_for
 from envwatch.errors import EnvwatchError, NotFound, Unknown
 
@@ -18,7 +18,7 @@ LONGEST = 8192  # characters of a token that is read
 
 
 @click.command("login")
-@click.argument("url", required=False)
+@click.argument("server", metavar="[URL]", required=False)
 @click.option(
     "--token-file",
     type=click.Path(path_type=Path, allow_dash=True),
@@ -28,13 +28,17 @@ LONGEST = 8192  # characters of a token that is read
 @json_option
 @click.pass_obj
 def login(
-    options: Options, url: str | None, token_file: Path | None, insecure_http: bool, as_json: bool
+    options: Options,
+    server: str | None,
+    token_file: Path | None,
+    insecure_http: bool,
+    as_json: bool,
 ) -> None:
     """Keep a token for the server at URL, so that commands with --url may do what it may.
 
     The token is made on the page /me of the server, and pasted here. It is checked first.
     """
-    place = _place(options, url)
+    place = _place(options, server)
     if token_file is None:
         say(f"make a token at {place}/me and paste it here")
     made = Login(_token(token_file), insecure_http)
@@ -48,17 +52,15 @@ def login(
 
 
 @click.command("logout")
-@click.argument("url", required=False)
+@click.argument("server", metavar="[URL]", required=False)
 @click.option("--revoke", is_flag=True, help="Have the server refuse the token from now on.")
 @json_option
 @click.pass_obj
-def logout(options: Options, url: str | None, revoke: bool, as_json: bool) -> None:
+def logout(options: Options, server: str | None, revoke: bool, as_json: bool) -> None:
     """Forget the token for the server at URL."""
-    place = _place(options, url)
+    place = _place(options, server)
     if revoke:
-        server = server_at(place, login_for(place).token)
-        for token in server.api("GET", "/token/"):
-            server.api("DELETE", f"/token/{token['name']}/")
+        _revoke(server_at(place, login_for(place).token))
     known = forget(place)
     if as_json:
         print_json({"url": place, "forgotten": known, "revoked": revoke})
@@ -67,8 +69,14 @@ def logout(options: Options, url: str | None, revoke: bool, as_json: bool) -> No
     say(f"the token for {place} is forgotten{' and revoked' if revoke else ''}")
 
 
-def _place(options: Options, url: str | None) -> str:
-    given = url or options.server
+def _revoke(server: Server) -> None:
+    """By a token only that token itself is listed."""
+    for token in server.api("GET", "/token/"):
+        server.api("DELETE", f"/token/{part(token['name'])}/")
+
+
+def _place(options: Options, named: str | None) -> str:
+    given = named or options.server
     if not given:
         raise click.UsageError("which server? name its URL")
     return address(given)
