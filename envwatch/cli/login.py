@@ -43,11 +43,11 @@ def login(
         say(f"make a token at {place}/me and paste it here")
     made = Login(_token(token_file), insecure_http)
     check_way(place, made)
-    found = _asked(place, made.token)
+    found = _known(place, made.token)
     file = keep(place, made)
     if as_json:
-        print_json({"url": place, "name": found["name"], "expires": found["expiration"]})
-    say(f"{safe(str(found['name']))} at {place}: kept in {file}")
+        print_json({"url": place, "token": found["name"], "expires_at": found["expires_on"]})
+    say(f"the token `{safe(str(found['name']))}` for {place} is kept in {file}")
     say(f"export ENVWATCH_URL={place}")
 
 
@@ -98,9 +98,9 @@ def _token(file: Path | None) -> str:
     return token
 
 
-def _asked(place: str, token: str) -> dict[str, Any]:
-    """What the token may do; Unknown where it is none."""
-    found: dict[str, Any] = server_at(place, token).api("GET", "/permission/")
-    if not found.get("authenticated"):
+def _known(place: str, token: str) -> dict[str, Any]:
+    """What the server knows of the token. Raises Unknown where that is nothing."""
+    found: list[dict[str, Any]] = server_at(place, token).api("GET", "/token/")
+    if not found:
         raise Unknown(f"{place}: the token is nobody's", hint=f"make one at {place}/me")
-    return found
+    return found[0]

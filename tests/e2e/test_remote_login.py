@@ -26,7 +26,7 @@ def test_a_token_is_pasted_checked_kept_and_used(far: Far, secret: str) -> None:
     assert "sign in" in me("env", "show", "people/x", check=1).stderr
     file = far.file(f"{secret}\n", "token")
     told = me("login", f"{me.url}/api/v1/", "--token-file", file)
-    assert f"boss at {me.url}: kept in {kept(me)}" in told.stderr
+    assert f"the token `boss` for {me.url} is kept in {kept(me)}" in told.stderr
     assert secret not in told.stdout + told.stderr
     assert (kept(me).stat().st_mode & 0o777, kept(me).parent.stat().st_mode & 0o777) == (
         0o600,
@@ -34,7 +34,7 @@ def test_a_token_is_pasted_checked_kept_and_used(far: Far, secret: str) -> None:
     )
     assert json.loads(kept(me).read_text())[me.url]["token"] == secret
     assert me.json("token", "list")[0]["name"] == "boss"
-    assert me.json("login", "--token-file", file)["name"] == "boss"
+    assert me.json("login", "--token-file", file)["token"] == "boss"
     me("logout", me.url)
     assert me("logout", check=1).stderr.startswith("error: no token was kept for")
     assert json.loads(kept(me).read_text()) == {}
@@ -97,7 +97,7 @@ def completed(words: str, **variables: str) -> list[str]:
         },
     )  # fmt: skip
     assert done.stderr == ""
-    return [line.partition(",")[2] for line in done.stdout.splitlines()]
+    return [line.partition(",")[2] for line in done.stdout.splitlines() if line]
 
 
 def test_names_of_environments_are_completed_there_and_here(far: Far) -> None:
