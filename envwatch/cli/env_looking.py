@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from envwatch.artifacts import ARCHIVES
 from envwatch.cli.context import Options
 from envwatch.cli.house import Facts, House, open_house
 from envwatch.cli.keys import key_argument, number_argument
@@ -28,6 +29,7 @@ from envwatch.model import ArtifactKind, EnvKey
 from envwatch.units import size
 from envwatch.views.values import DiffPage, EnvironmentPage, EnvRow
 
+FILES = [kind.value for kind in ArtifactKind if kind not in ARCHIVES]
 STATES = ("ready", "building", "failed", "missing", "invalid", "attention", "preview")
 
 
@@ -140,6 +142,22 @@ def diff(options: Options, key: EnvKey, old: int | None, new: int | None, as_jso
     click.echo(f"{key} #{page.old.number} → #{page.new.number}")
     for line in (*text_lines(page.spec), *package_lines(page.packages)):
         click.echo(safe(line))
+
+
+@click.command()
+@key_argument
+@click.argument("kind", metavar="FILE", type=click.Choice(FILES))
+@number_argument
+@click.pass_obj
+def file(options: Options, key: EnvKey, kind: str, number: int | None) -> None:
+    """Print a file of the current generation, or of N.
+
+    FILE is environment.yml, environment.pinned.yml, conda-lock.yml, explicit.txt, packages.json,
+    build.log or SHA256SUMS.
+    """
+    with open_house(options) as house:
+        content = house.file(key, number or current(house, key), ArtifactKind(kind))
+    click.echo(content, nl=False)
 
 
 @click.command()

@@ -167,9 +167,9 @@ class Server:
         )
 
     def _other_version(self) -> EnvwatchError:
-        """Raises what goes wrong when it is asked for its version."""
-        found = self.api("GET", "/")
-        theirs = str(found.get("version", "")) if isinstance(found, dict) else ""
+        found = _json(self.ask("GET", f"{API}/", also=HTTPStatus.NOT_FOUND))
+        data = found.get("data") if isinstance(found, dict) else None
+        theirs = str(data.get("version", "")) if isinstance(data, dict) else ""
         return EnvwatchError(
             f"{self.url}: envwatch {theirs[:40]!a} and this one, {version('envwatch')!a}, "
             "do not understand each other",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from far import Far, token
 from running import Running, starter, text
 from waiting import wait_for
+
+NUMBERS = count(1)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -74,12 +77,12 @@ def server(channel: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         running.kill()
 
 
-@pytest.fixture(scope="session")
-def secret(server: Running) -> str:
-    return token(server, "boss", "--namespaces", "*", "--role", "admin")
-
-
 @pytest.fixture
-def far(server: Running, secret: str, tmp_path: Path) -> Far:
-    """Each test has environments of its own there, and a home of its own here."""
-    return Far(server, tmp_path, secret)
+def far(server: Running, tmp_path: Path) -> Far:
+    """Each test has environments and a token of its own there, and a home of its own here.
+
+    So many edits by one token in a minute would be too many.
+    """
+    name = f"boss-{next(NUMBERS)}"
+    secret = token(server, name, "--namespaces", "*", "--role", "admin")
+    return Far(server, tmp_path, secret, name)

@@ -17,11 +17,12 @@ from envwatch.model import EnvKey
 
 @dataclass
 class Far:
-    """Runs commands against a daemon. `home` holds what this machine keeps."""
+    """Runs commands against a daemon. `home` is what this machine keeps, `name` the token's."""
 
     running: Running
     home: Path
     token: str = ""
+    name: str = ""
     variables: dict[str, str] = field(default_factory=dict)
 
     @property

@@ -124,7 +124,7 @@ def test_an_edit_of_somebody_else_meanwhile_is_not_lost(far: Far) -> None:
     path.chmod(0o755)
     far.variables["VISUAL"] = str(path)
     told = far("env", "edit", key, "--yes", check=1)
-    assert "was changed by host by the token boss" in told.stderr
+    assert f"was changed by host by the token {far.name}" in told.stderr
     (draft,) = drafts(far)
     assert draft.read_text() == "name: crossed\ndependencies:\n  - tiny\n"
     assert "extra" in far("env", "show", key, "--json").stdout

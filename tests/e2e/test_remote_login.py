@@ -21,33 +21,33 @@ def kept(far: Far) -> Path:
     return far.home / "config/envwatch/tokens.json"
 
 
-def test_a_token_is_pasted_checked_kept_and_used(far: Far, secret: str) -> None:
+def test_a_token_is_pasted_checked_kept_and_used(far: Far) -> None:
     me = stranger(far)
     assert "sign in" in me("env", "show", "people/x", check=1).stderr
-    file = far.file(f"{secret}\n", "token")
+    file = far.file(f"{far.token}\n", "token")
     told = me("login", f"{me.url}/api/v1/", "--token-file", file)
-    assert f"the token `boss` for {me.url} is kept in {kept(me)}" in told.stderr
-    assert secret not in told.stdout + told.stderr
+    assert f"the token `{far.name}` for {me.url} is kept in {kept(me)}" in told.stderr
+    assert far.token not in told.stdout + told.stderr
     assert (kept(me).stat().st_mode & 0o777, kept(me).parent.stat().st_mode & 0o777) == (
         0o600,
         0o700,
     )
-    assert json.loads(kept(me).read_text())[me.url]["token"] == secret
-    assert me.json("token", "list")[0]["name"] == "boss"
-    assert me.json("login", "--token-file", file)["token"] == "boss"
+    assert json.loads(kept(me).read_text())[me.url]["token"] == far.token
+    assert me.json("token", "list")[0]["name"] == far.name
+    assert me.json("login", "--token-file", file)["token"] == far.name
     me("logout", me.url)
     assert me("logout", check=1).stderr.startswith("error: no token was kept for")
     assert json.loads(kept(me).read_text()) == {}
 
 
-def test_the_place_to_make_a_token_is_said_and_it_is_read(far: Far, secret: str) -> None:
+def test_the_place_to_make_a_token_is_said_and_it_is_read(far: Far) -> None:
     done = subprocess.run(
         (sys.executable, "-m", "envwatch", "login", far.url),
-        input=f"{secret}\n", text=True, capture_output=True, check=True,
+        input=f"{far.token}\n", text=True, capture_output=True, check=True,
         env=os.environ | stranger(far).environment,
     )  # fmt: skip
     assert f"make a token at {far.url}/me" in done.stderr
-    assert secret not in done.stdout + done.stderr
+    assert far.token not in done.stdout + done.stderr
 
 
 def test_a_wrong_token_is_not_kept(far: Far) -> None:
@@ -59,9 +59,9 @@ def test_a_wrong_token_is_not_kept(far: Far) -> None:
     assert "that is no token" in me("login", "--token-file", far.file("a b"), check=1).stderr
 
 
-def test_a_file_that_others_can_read_is_not_used(far: Far, secret: str) -> None:
+def test_a_file_that_others_can_read_is_not_used(far: Far) -> None:
     me = stranger(far)
-    me("login", "--token-file", far.file(secret, "token"))
+    me("login", "--token-file", far.file(far.token, "token"))
     kept(me).chmod(0o640)
     told = me("env", "list", check=1)
     assert f"{kept(me)}: others can read it" in told.stderr
@@ -76,11 +76,11 @@ def test_a_token_ends_with_the_logout_where_that_is_wanted(far: Far) -> None:
     assert "wrong, revoked" in me("login", "--token-file", far.file(mine, "token"), check=1).stderr
 
 
-def test_a_token_does_not_go_where_it_can_be_read_on_the_way(far: Far, secret: str) -> None:
+def test_a_token_does_not_go_where_it_can_be_read_on_the_way(far: Far) -> None:
     far.variables["ENVWATCH_URL"] = "http://env.example.org"
     told = far("env", "list", check=1)
     assert "a token that goes there can be read on the way" in told.stderr
-    assert secret not in told.stderr
+    assert far.token not in told.stderr
 
 
 # ---------------------------------------------------------------- completion
