@@ -13,7 +13,8 @@ def test_what_is_shown_there_is_what_is_shown_on_the_machine(far: Far) -> None:
     number = str(far.json("env", "show", key)["row"]["build_id"])
     commands = [
         ("env", "show", key, "--json"), ("env", "log", key, "--json"), ("env", "why", key),
-        ("env", "lock", key), ("env", "file", key, "explicit.txt", 1), ("build", "show", number, "--json"), ("build", "log", number),
+        ("env", "lock", key), ("env", "file", key, "explicit.txt", 1), ("build", "log", number),
+        ("build", "show", number, "--json"),
         ("source", "list", "--json"), ("source", "deliveries", "people", "--json"),
     ]  # fmt: skip
     for command in commands:
