@@ -237,13 +237,13 @@ def test_a_file_is_made_changed_and_removed_each_by_one_commit(api: Api) -> None
 
 def test_who_may_change_one_environment_changes_no_other_by_its_path(api: Api) -> None:
     api.made(text("python", name="other"))
+    tip = api.lab.tip()
     api.token = api.lab.token("eve", "people/demo")
     for path in ("other/environment.yml", "conda-lock.yml", "envwatch.yml", "../demo.yml", "a.txt"):
         for name in ("demo", "other"):
             body = {"text": text("python=3.12", name=name), "path": path}
             status, told, _ = api("PUT", f"{ONE}file/", body)
-            assert status == 409, (path, told)
-    tip = api.lab.tip()
+            assert status in (400, 409), (path, told)
     assert api("PUT", "/environment/people/other/file/", {"text": text("a")})[0] == 404
     assert api("DELETE", "/environment/people/other/file/")[0] == 404
     assert api.lab.tip() == tip

@@ -16,7 +16,7 @@ COMMANDS = (
     ("why", f"{LOOKING}:why", "Say why it was, or was not, built again."),
     ("diff", f"{LOOKING}:diff", "Compare two generations: file and packages."),
     ("lock", f"{LOOKING}:lock", "Print the conda-lock.yml of a generation."),
-    ("file", f"{LOOKING}:file", "Print a file of a generation: its list of packages, its log, …"),
+    ("file", f"{LOOKING}:file", "Print a file of a generation."),
     ("path", f"{USING}:path", "Print the path that people use."),
     ("shell-hook", f"{USING}:shell_hook", "Print the lines that activate it, without any conda."),
     ("run", f"{USING}:run", "Run a program in it."),
