@@ -15,7 +15,7 @@ from envwatch.catalog import Catalog, read_catalog
 from envwatch.catalog.records import BuildRecord, DeliveryRecord, TokenRecord
 from envwatch.cli.context import Options
 from envwatch.cli.control import answers, ask, caller
-from envwatch.cli.house import SOON, Answer, Facts
+from envwatch.cli.house import SOON, Answer, Facts, House
 from envwatch.cli.reading import check_readable
 from envwatch.cli.settings import settings_of
 from envwatch.daemon import passes
@@ -40,7 +40,7 @@ BLOCK = 2**20  # bytes of a log
 
 
 @contextmanager
-def opened(options: Options) -> Iterator[Here]:
+def opened(options: Options) -> Iterator[House]:
     house = Here(settings_of(options))
     try:
         yield house

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -67,8 +66,6 @@ class Server:
     ) -> Any:
         """The `data` of one operation; `seen` is the revision that is edited."""
         headers = {"If-Match": f'"{seen}"'} if seen else {}
-        if method != "GET":
-            headers["Idempotency-Key"] = uuid.uuid4().hex
         answer = self.ask(method, API + path, body, headers, patience=patience, query=query)
         found = _json(answer)
         if not isinstance(found, dict) or "data" not in found:

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 from envwatch.catalog.records import BuildRecord, DeliveryRecord, TokenRecord
 from envwatch.cli import there_asking
 from envwatch.cli.context import Options
-from envwatch.cli.house import SOON, Answer, Facts
+from envwatch.cli.house import SOON, Answer, Facts, House
 from envwatch.cli.remote import Server, open_server, part
 from envwatch.cli.servers import API
 from envwatch.errors import Conflict, NotFound
@@ -44,7 +44,7 @@ MOMENT = TypeAdapter(datetime | None)
 
 
 @contextmanager
-def opened(options: Options) -> Iterator[There]:
+def opened(options: Options) -> Iterator[House]:
     yield There(open_server(options.server))
 
 
