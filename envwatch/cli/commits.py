@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
@@ -17,6 +17,7 @@ from envwatch.cli.keys import wait_option
 from envwatch.cli.output import json_option, print_json, safe, say
 from envwatch.cli.queued import settle
 from envwatch.errors import EnvwatchError
+from envwatch.model import EnvKey
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -77,18 +78,24 @@ def tell(house: House, answer: Answer, how: How) -> None:
     if answer["changed"] and answer["live"] and (how.wait or not house.works()):
         # without a daemon nobody else would look
         looked = house.ask("sync", source=answer["source"], wait=True, timeout=LONG)
-        touched = {(o["key"]["namespace"], o["key"]["name"]) for o in answer["outcomes"]}
-        # others of the same source may have failed long ago
-        builds = [b for b in looked["builds"] if _key(house, b) in touched]
+        builds = list(_builds(house, answer, looked["builds"]))
     if how.wait:
         sys.exit(settle(house, builds, answer, wait=True, as_json=how.as_json))
     if how.as_json:
         print_json(answer)
 
 
-def _key(house: House, build: int) -> tuple[str, str]:
-    key = house.record(build).key
-    return key.namespace, key.name
+def _builds(house: House, answer: Answer, unbuilt: Sequence[int]) -> Iterator[int]:
+    """What the commit asked for, though it be ready by now.
+
+    Others of the same source may have failed long ago: they are nothing to wait for.
+    """
+    for outcome in answer["outcomes"]:
+        newest = house.environment(EnvKey(**outcome["key"])).row.build_id
+        if newest is None:
+            continue
+        if newest in unbuilt or house.record(newest).revision == answer["revision"]:
+            yield newest
 
 
 def _lines(answer: Answer) -> list[str]:

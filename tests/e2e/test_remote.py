@@ -109,6 +109,13 @@ def test_nothing_is_made_twice_and_no_edit_of_somebody_else_is_lost(far: Far) ->
     assert "was changed by" in told.stderr
 
 
+def test_who_waits_for_an_edit_waits_for_nobody_elses(far: Far) -> None:
+    far("env", "create", far.file(text("no-such-package", name="hopeless")), "--wait", check=1)
+    told = far("env", "create", far.file(text("tiny=1.0", name="hopeful")), "--wait")
+    assert "people/hopeful: ready as #1" in told.stderr
+    assert "hopeless" not in told.stderr
+
+
 def test_sources_are_looked_at(far: Far) -> None:
     assert far.json("source", "sync", "people")["failed"] == []
     assert "there is no source `nobody`" in far("source", "sync", "nobody", check=1).stderr
