@@ -211,3 +211,70 @@ def test_who_acts_is_in_the_audit_trail(api: Api) -> None:
     (entry,) = api("GET", "/audit/?namespace=people")[1]["data"]
     assert (entry["token"], entry["action"], entry["name"]) == ("ada", "edit", "demo")
     assert api("GET", "/audit/")[0] == 404, "of all namespaces only an admin of all"
+
+
+# ---------------------------------------------------------------- the file as a resource
+
+
+def test_a_file_is_made_changed_and_removed_each_by_one_commit(api: Api) -> None:
+    file = f"{ONE}file/"
+    status, told, _ = api("PUT", file, {"text": text("python=3.11"), "message": "First"})
+    assert status == 200, told
+    made = told["data"]
+    assert (made["path"], made["live"], made["changed"]) == ("demo/environment.yml", True, True)
+    assert made["outcomes"][0]["key"] == {"namespace": "people", "name": "demo"}
+    assert api("PUT", file, {"text": text("python=3.12")})[0] == 409, "it was not said as seen"
+    changed = {"text": text("python=3.12")}
+    assert api("PUT", file, changed, If_Match=f'"{made["revision"]}"')[0] == 200
+    assert api("PUT", file, {"text": text("a")}, If_Match=f'"{made["revision"]}"')[0] == 412
+    assert api("DELETE", file, If_Match=f'"{made["revision"]}"')[0] == 412
+    assert api("DELETE", f"{file}?message=Away")[0] == 200
+    assert api("DELETE", file)[0] == 404
+    log = api.lab.bare.run("log", "--format=%s", "main").decode().splitlines()
+    assert log == ["Away", "Change demo/environment.yml", "First"]
+    assert api.audits() == ["delete", "edit", "edit"]
+
+
+def test_who_may_change_one_environment_changes_no_other_by_its_path(api: Api) -> None:
+    api.made(text("python", name="other"))
+    tip = api.lab.tip()
+    api.token = api.lab.token("eve", "people/demo")
+    for path in ("other/environment.yml", "conda-lock.yml", "envwatch.yml", "../demo.yml", "a.txt"):
+        for name in ("demo", "other"):
+            body = {"text": text("python=3.12", name=name), "path": path}
+            status, told, _ = api("PUT", f"{ONE}file/", body)
+            assert status in (400, 409), (path, told)
+    assert api("PUT", "/environment/people/other/file/", {"text": text("a")})[0] == 404
+    assert api("DELETE", "/environment/people/other/file/")[0] == 404
+    assert api.lab.tip() == tip
+    assert api("PUT", f"{ONE}file/", {"text": text("a"), "path": "else/demo.yml"})[0] == 200
+    moved = {"text": text("b"), "path": "third/demo.yml"}
+    assert api("PUT", f"{ONE}file/", moved)[0] == 409, "it has a place already"
+
+
+def test_an_environment_is_built_again_by_its_name(api: Api) -> None:
+    api.made(text("python"))
+    api.publish()
+    for verb, body in (("rebuild", None), ("rebuild", {"generation": 1}), ("update", None)):
+        status, told, _ = api("PUT", f"{ONE}{verb}/", body)
+        assert status == 200, told
+        assert told["data"]["environment"] == "people/demo"
+        found = api("GET", f"/build/{told['data']['build']}/")[1]["data"]
+        assert (found["state"], found["environment"]) == ("queued", "people/demo")
+        api("PUT", f"/build/{told['data']['build']}/cancel/")
+    assert api("PUT", f"{ONE}rebuild/", {"generation": 9})[0] == 404
+    assert {"rebuild", "update"} <= set(api.audits())
+
+
+def test_an_archive_is_asked_for_by_its_generation(api: Api) -> None:
+    api.made(text("python"))
+    api.publish()
+    status, told, _ = api("PUT", f"{ONE}generation/1/archive/")
+    assert (status, told["data"]["generation"]) == (200, 1), told
+    assert api("PUT", f"{ONE}generation/9/archive/")[0] == 404
+
+
+def test_a_plan_knows_where_the_file_would_lie(api: Api) -> None:
+    body = {"namespace": "people", "specification": "dependencies: tiny\n", "path": "x/demo.yml"}
+    told = api("POST", "/plan/", body)[1]["data"]
+    assert (told["move"], told["messages"][0]["path"]) == ("refused", "x/demo.yml")

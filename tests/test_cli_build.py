@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from cli_helpers import Place, ask, claim, fail, make_place, publish, result
 
-from envwatch.catalog import read_catalog
+from envwatch.cli.here import Here
 from envwatch.cli.tail import Tail
 from envwatch.model import BuildState
 from envwatch.web.control import create_control
@@ -108,9 +108,13 @@ def test_follow_ends_when_nobody_builds(place: Place) -> None:
 def test_a_tail_prints_what_is_new_in_whole_lines(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    log = tmp_path / "1.log"
-    tail = Tail(log)
-    tail.print(last=False)
+    place = make_place(tmp_path)
+    with place.parts() as parts:
+        ask(parts, "1.0")
+        build = parts.catalog.builds.get(1)
+    log = place.store.log(1)
+    tail = Tail(Here(place.settings), build)
+    assert not tail.print(last=False)
     log.write_bytes(b"one\ntw")
     tail.print(last=False)
     assert capsys.readouterr().out == "one\n"
@@ -142,8 +146,8 @@ def test_follow_goes_on_until_the_build_is_published(tmp_path: Path) -> None:
 
 
 def _follow(place: Place, build: int) -> int:
-    with closing(read_catalog(place.store.catalog)) as catalog:
-        return Tail(place.store.log(build)).follow(catalog, place.store, build)
+    with closing(Here(place.settings)) as house:
+        return Tail(house, house.record(build)).follow()
 
 
 def test_states_are_those_of_builds(place: Place) -> None:

@@ -63,7 +63,7 @@ def test_commands_speak_json_wherever_they_have_data() -> None:
     silent = {n for n, c in leaves.items() if not any(p.name == "as_json" for p in c.params)}
     # these print a file, lines for a shell, or run on
     assert silent == {
-        ("demo",), ("run",), ("env", "lock"), ("env", "path"), ("env", "shell-hook"),
-        ("build", "log"), ("client", "condarc"), ("client", "jupyter"),
-        ("config", "show"), ("config", "schema"),
+        ("demo",), ("run",), ("env", "lock"), ("env", "file"), ("env", "path"),
+        ("env", "shell-hook"), ("build", "log"), ("client", "condarc"), ("client", "jupyter"),
+        ("config", "show"), ("config", "schema"), ("env", "run"), ("completion",),
     }  # fmt: skip

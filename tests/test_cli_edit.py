@@ -74,13 +74,48 @@ def test_a_file_is_edited_from_another_one(place: Place) -> None:
     assert history(place)[0] == "Ben Bitdiddle: Change demo/environment.yml"
 
 
-def test_a_file_is_edited_in_an_editor(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    create(place)
-    monkeypatch.setenv("EDITOR", "sed -i s/3.11/3.12/")
-    assert place.cli("env", "edit", "people/demo").code == 0
-    told = place.cli("env", "edit", "people/demo")
-    assert "nothing was saved" in told.err or "no commit" in told.err
+def test_a_file_is_made_of_what_it_says_itself(place: Place) -> None:
+    told = place.cli("env", "create", written(place, TEXT), *AUTHOR)
+    assert told.code == 0, told.err
+    assert history(place) == ["Ben Bitdiddle: Add demo/environment.yml"]
+    told = place.cli("env", "create", written(place, "name: x\ndependencies: tiny\n"))
+    assert (told.code, "new.yml:2:15: `dependencies` must be a list" in told.out) == (1, True)
+
+
+def test_where_several_namespaces_take_edits_one_is_named(place: Place) -> None:
+    place.config.write_text(
+        f"root: {place.root}\nsources:\n  - {{name: people, managed: true}}\n"
+        "  - {name: lab, managed: true}\n"
+    )
+    told = place.cli("env", "create", written(place, TEXT))
+    assert (told.code, "edits are taken in lab, people" in told.err) == (1, True)
+    told = place.cli("env", "create", written(place, TEXT), "--namespace", "lab")
+    assert "lab/demo: will be solved and built" in told.err
+
+
+def test_a_file_is_edited_in_an_editor(
+    place: Place, channel: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = f"[{channel.as_uri()}]"
+    with place.config.open("a") as config:
+        config.write(f"channels: {{default: {known}, allowed: {known}}}\n")
+    create(place, "name: demo\ndependencies: [tiny=1.0]\n")
+    monkeypatch.setenv("EDITOR", "sed -i s/1.0/2.0/")
+    told = place.cli("env", "edit", "people/demo", "--yes")
+    assert told.code == 0, told.err
+    assert "+ tiny 2.0" in told.err
+    told = place.cli("env", "edit", "people/demo", "--yes")
+    assert (told.code, "nothing was saved" in told.err) == (1, True)
     assert len(history(place)) == 2
+
+
+def test_a_retired_environment_is_restored(place: Place) -> None:
+    create(place)
+    place.cli("env", "delete", "people/demo")
+    told = place.cli("env", "restore", "people/demo", *AUTHOR)
+    assert told.code == 0, told.err
+    assert history(place)[0] == "Ben Bitdiddle: Restore demo/environment.yml"
+    assert place.cli("env", "list", "--json").json[0]["retired_at"] is None
 
 
 def test_what_was_written_in_an_editor_is_kept_where_it_is_refused(
@@ -91,6 +126,7 @@ def test_what_was_written_in_an_editor_is_kept_where_it_is_refused(
     told = place.cli("env", "edit", "people/demo")
     assert told.code == 1
     assert "demo/environment.yml:2:1: the key `depedencies` is not known" in told.err
+    assert "it would be refused like this" in told.err
     kept = Path(re.findall(r"what you wrote is kept in (\S+)", told.err)[0])
     assert "depedencies" in kept.read_text()
     kept.unlink()

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
-from envwatch.cli.context import Options
+from envwatch.cli.context import URL_VARIABLE, Options
 from envwatch.cli.lazy import LazyGroup, placeholders
 from envwatch.errors import ConfigError, EnvwatchError
 
@@ -24,6 +25,8 @@ COMMANDS = (
     ("run", "envwatch.cli.run", "Run the daemon in the foreground."),
     ("once", "envwatch.cli.once", "Look at every source, build what is asked for, and end."),
     ("plan", "envwatch.cli.plan", "Say what would change, touching nothing."),
+    ("login", "envwatch.cli.login:login", "Keep a token for a server elsewhere."),
+    ("logout", "envwatch.cli.login:logout", "Forget the token for a server."),
     ("env", "envwatch.cli.env", "Environments: look at them, hold, rebuild, use them."),
     ("build", "envwatch.cli.build", "Builds: their list, their logs, cancel one."),
     ("source", "envwatch.cli.source", "Sources: their list, look at them now."),
@@ -34,6 +37,7 @@ COMMANDS = (
     ("import", "envwatch.cli.importing", "Bring environments here from Nebari or conda-store."),
     ("client", "envwatch.cli.client", "What people need so that their programs see everything."),
     ("check", "envwatch.cli.check", "Check environment files: for editors, hooks and CI."),
+    ("completion", "envwatch.cli.completion", "Print what completes words in a shell."),
     ("config", "envwatch.cli.config", "Check and show the config."),
     ("doctor", "envwatch.cli.doctor", "Say what is wrong with this machine, and how to fix it."),
     ("verify", "envwatch.cli.keeping:verify", "Compare published files with their records."),
@@ -63,14 +67,23 @@ COMMANDS = (
     envvar="ENVWATCH_ROOT",
     help="The folder that holds everything, instead of the one in the config.",
 )
+@click.option(
+    "--url",
+    envvar=URL_VARIABLE,
+    help="A server elsewhere that env, build, source, namespace and token commands are for.",
+)
 @click.version_option(package_name="envwatch", message="envwatch %(version)s")
 @click.pass_context
-def command(ctx: click.Context, config: Path | None, root: Path | None) -> None:
+def command(ctx: click.Context, config: Path | None, root: Path | None, url: str | None) -> None:
     """GitOps for conda environments: commit an environment.yml, and it is live.
 
     The options below may stand behind a command as well.
     """
-    ctx.obj = Options(config, root)
+    named = [n for n in ctx.params if ctx.get_parameter_source(n) is ParameterSource.COMMANDLINE]
+    here = "config" in named or "root" in named
+    if here and "url" in named:
+        raise click.UsageError("--url is a server elsewhere, -c and --root are for this machine")
+    ctx.obj = Options(config, root, url if "url" in named else None, here)
 
 
 def main(args: Sequence[str] | None = None) -> None:

@@ -1,13 +1,12 @@
-"""`envwatch build cancel`: asked of the daemon."""
+"""`envwatch build cancel`: asked of the daemon, here or elsewhere."""
 
 from __future__ import annotations
 
 import click
 
 from envwatch.cli.context import Options
-from envwatch.cli.control import ask, caller
+from envwatch.cli.house import open_house
 from envwatch.cli.output import json_option, print_json, say
-from envwatch.cli.settings import settings_of
 
 
 @click.command("cancel")
@@ -16,7 +15,8 @@ from envwatch.cli.settings import settings_of
 @click.pass_obj
 def command(options: Options, build: int, as_json: bool) -> None:
     """Stop a build that waits or runs; what is published stays as it is."""
-    answer = ask(settings_of(options), "cancel", build=build, by=caller())
+    with open_house(options) as house:
+        answer = house.ask("cancel", build=build, by=house.me)
     if as_json:
         print_json(answer)
     stopped = answer["state"] == "cancelled"

@@ -6,10 +6,10 @@ import sys
 
 import click
 
-from envwatch.catalog import Catalog
 from envwatch.cli.context import Options
+from envwatch.cli.house import House, open_house
+from envwatch.cli.names import namespaces
 from envwatch.cli.output import json_option, print_json, print_table, safe
-from envwatch.cli.reading import reading
 from envwatch.cli.story import REASONS, print_facts
 from envwatch.cli.tail import Tail
 from envwatch.cli.words import (
@@ -23,13 +23,10 @@ from envwatch.cli.words import (
 )
 from envwatch.errors import NotFound
 from envwatch.model import BuildState
-from envwatch.store import Store
 from envwatch.units import size
-from envwatch.views import lists, pages
 from envwatch.views.values import BuildPage, BuildRow
 
 ID = click.IntRange(min=1)
-AT_ONCE = 200  # rows asked of the catalog in one go
 
 
 @click.command("list")
@@ -41,7 +38,13 @@ AT_ONCE = 200  # rows asked of the catalog in one go
     multiple=True,
     help="Only builds in this state; may be given again.",
 )
-@click.option("--namespace", default="", metavar="NS", help="Only those of one namespace.")
+@click.option(
+    "--namespace",
+    default="",
+    metavar="NS",
+    shell_complete=namespaces,
+    help="Only those of one namespace.",
+)
 @click.option(
     "--limit", type=click.IntRange(min=1), default=20, show_default=True, help="How many at most."
 )
@@ -51,8 +54,8 @@ def listed(
     options: Options, states: tuple[str, ...], namespace: str, limit: int, as_json: bool
 ) -> None:
     """List builds, newest first."""
-    with reading(options) as (catalog, _):
-        found = _found(catalog, tuple(BuildState(s) for s in states), namespace, limit)
+    with open_house(options) as house:
+        found = house.builds(tuple(BuildState(s) for s in states), namespace, limit)
     if as_json:
         print_json(found)
         return
@@ -69,12 +72,12 @@ def listed(
 @click.pass_obj
 def show(options: Options, build: int, as_json: bool) -> None:
     """Show one build: its state, phases, failure, packages."""
-    with reading(options) as (catalog, store):
-        page = pages.build(catalog, build)
+    with open_house(options) as house:
+        page = house.build(build)
     if as_json:
         print_json(page)
         return
-    print_facts(_facts(page, store))
+    print_facts(_facts(page, house))
     if page.diff:
         click.echo(f"\npackages against #{page.previous}:")
         for line in diff_lines(page.diff):
@@ -87,33 +90,16 @@ def show(options: Options, build: int, as_json: bool) -> None:
 @click.pass_obj
 def log(options: Options, build: int, follow: bool) -> None:
     """Print the log of a build."""
-    with reading(options) as (catalog, store):
-        record = catalog.builds.get(build)
-        tail = Tail(store.log(build))
+    with open_house(options) as house:
+        tail = Tail(house, house.record(build))
         if follow:
-            sys.exit(tail.follow(catalog, store, build))
-        if not tail.there:
+            sys.exit(tail.follow())
+        if not tail.print():
+            record = tail.build
             raise NotFound(
                 f"build {build} of {record.key} is {record.state} and has no log",
                 hint="`--follow` waits for it" if not record.state.over else "",
             )
-        tail.print()
-
-
-def _found(
-    catalog: Catalog, states: tuple[BuildState, ...], namespace: str, limit: int
-) -> tuple[BuildRow, ...]:
-    found: list[BuildRow] = []
-    page = 1
-    while len(found) < limit:
-        listing = lists.recent_builds(
-            catalog, states=states, namespace=namespace, page=page, size=min(limit, AT_ONCE)
-        )
-        found += listing.builds
-        if page == listing.pages:
-            break
-        page += 1
-    return tuple(found[:limit])
 
 
 def _row(row: BuildRow) -> tuple[str, ...]:
@@ -130,7 +116,7 @@ def _row(row: BuildRow) -> tuple[str, ...]:
     )
 
 
-def _facts(page: BuildPage, store: Store) -> tuple[tuple[str, str], ...]:
+def _facts(page: BuildPage, house: House) -> tuple[tuple[str, str], ...]:
     build, progress = page.build, page.build.progress
     reused = "the files of an older generation" if build.reused else ""
     steps = [f"{p.state} {took(p.seconds)}" for p in build.phases]
@@ -155,5 +141,5 @@ def _facts(page: BuildPage, store: Store) -> tuple[tuple[str, str], ...]:
         ("generation", number(build.generation) if build.generation else ""),
         ("uses", reused),
         ("size", size(build.size) if build.size else ""),
-        ("log", str(store.log(build.id))),
+        ("log", house.log_place(build)),
     )

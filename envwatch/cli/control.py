@@ -9,7 +9,8 @@ import socket
 from pathlib import Path
 from typing import Any
 
-from envwatch import errors
+from envwatch.cli.faults import error_of
+from envwatch.cli.house import SOON
 from envwatch.cli.reading import check_owner, login_name
 from envwatch.daemon.commands import Commands
 from envwatch.daemon.parts import assemble
@@ -21,8 +22,6 @@ Answer = dict[str, Any]
 
 SOCKET = "control.sock"
 CONNECTING = 10.0  # seconds: the socket is on this machine
-SOON = 120.0  # seconds for a verb that only writes into the catalog
-LONG = 4 * 3600.0  # seconds for one that solves, or reads every published file
 
 
 def ask(settings: Settings, verb: str, *, timeout: float = SOON, **arguments: Any) -> Answer:
@@ -107,15 +106,9 @@ def _answer(verb: str, status: int, text: bytes) -> Answer:
         )
     if status == http.client.OK:
         return answer
-    raise _error(answer)
-
-
-def _error(answer: Answer) -> EnvwatchError:
-    """The error as the daemon raised it."""
-    kind = getattr(errors, str(answer.get("error")), EnvwatchError)
-    if not (isinstance(kind, type) and issubclass(kind, EnvwatchError)):
-        kind = EnvwatchError
-    return kind(str(answer.get("message")), hint=str(answer.get("hint") or ""))
+    raise error_of(
+        str(answer.get("error")), str(answer.get("message")), str(answer.get("hint") or "")
+    )
 
 
 def _here(settings: Settings, verb: str, arguments: Answer) -> Answer:

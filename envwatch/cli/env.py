@@ -7,7 +7,7 @@ import click
 from envwatch.cli.lazy import LazyGroup, placeholders
 
 LOOKING, CHANGING, USING = (f"envwatch.cli.env_{part}" for part in ("looking", "changing", "using"))
-EDITING = "envwatch.cli.env_editing"
+EDITING, PULLING = "envwatch.cli.env_editing", "envwatch.cli.env_pulling"
 
 COMMANDS = (
     ("list", f"{LOOKING}:listed", "List environments, those that need attention first."),
@@ -16,11 +16,16 @@ COMMANDS = (
     ("why", f"{LOOKING}:why", "Say why it was, or was not, built again."),
     ("diff", f"{LOOKING}:diff", "Compare two generations: file and packages."),
     ("lock", f"{LOOKING}:lock", "Print the conda-lock.yml of a generation."),
+    ("file", f"{LOOKING}:file", "Print a file of a generation."),
     ("path", f"{USING}:path", "Print the path that people use."),
     ("shell-hook", f"{USING}:shell_hook", "Print the lines that activate it, without any conda."),
+    ("run", f"{USING}:run", "Run a program in it."),
+    ("pull", f"{PULLING}:pull", "Make the same environment here, from its lock."),
+    ("wait", "envwatch.cli.env_waiting:wait", "Wait until its newest build is over."),
     ("create", f"{EDITING}:create", "Make one: a commit that adds its file."),
     ("edit", f"{EDITING}:edit", "Change its file by a commit."),
     ("delete", f"{EDITING}:delete", "Remove its file by a commit: it is retired."),
+    ("restore", f"{EDITING}:restore", "Bring a retired one back by a commit, with its last file."),
     ("activate", f"{CHANGING}:activate", "Make a generation current and hold it there."),
     ("hold", f"{CHANGING}:hold", "Keep the current generation, or N, against newer ones."),
     ("release", f"{CHANGING}:release", "Let the newest generation become current again."),

@@ -1,4 +1,4 @@
-"""Commands that change something about an environment: asked of the daemon."""
+"""Commands that change something about an environment: asked of the daemon, here or elsewhere."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from typing import Any
 import click
 
 from envwatch.cli.context import Options
-from envwatch.cli.control import Answer, ask, caller
+from envwatch.cli.house import Answer, open_house
 from envwatch.cli.keys import GENERATION, key_argument, number_argument, wait_option
 from envwatch.cli.output import json_option, print_json, say
 from envwatch.cli.queued import settle, settle_archive
-from envwatch.cli.settings import settings_of
 from envwatch.model import EnvKey
 
 
@@ -32,9 +31,8 @@ def activate(options: Options, key: EnvKey, number: int, as_json: bool) -> None:
     Without the hold the next look at the source would move the link again; release ends it.
     A candidate of an update that waits is taken instead, and is not held.
     """
-    answer = ask(
-        settings_of(options), "activate", environment=str(key), generation=number, by=caller()
-    )
+    with open_house(options) as house:
+        answer = house.ask("activate", environment=str(key), generation=number, by=house.me)
     _tell_current(answer, as_json=as_json)
 
 
@@ -48,7 +46,8 @@ def hold(options: Options, key: EnvKey, number: int | None, as_json: bool) -> No
 
     Commits go on building generations; the link stays until it is released.
     """
-    answer = ask(settings_of(options), "hold", environment=str(key), generation=number, by=caller())
+    with open_house(options) as house:
+        answer = house.ask("hold", environment=str(key), generation=number, by=house.me)
     _tell_current(answer, as_json=as_json)
 
 
@@ -58,7 +57,8 @@ def hold(options: Options, key: EnvKey, number: int | None, as_json: bool) -> No
 @click.pass_obj
 def release(options: Options, key: EnvKey, as_json: bool) -> None:
     """Let the newest generation become current again."""
-    answer = ask(settings_of(options), "release", environment=str(key), by=caller())
+    with open_house(options) as house:
+        answer = house.ask("release", environment=str(key), by=house.me)
     _tell_current(answer, as_json=as_json)
 
 
@@ -94,9 +94,9 @@ def rebuild(
     options: Options, key: EnvKey, generation: int | None, wait: bool, as_json: bool
 ) -> None:
     """Build again what is asked for, or a generation whose files were deleted."""
-    settings = settings_of(options)
-    answer = ask(settings, "rebuild", environment=str(key), generation=generation, by=caller())
-    sys.exit(settle(settings, [answer["build"]], answer, wait=wait, as_json=as_json))
+    with open_house(options) as house:
+        answer = house.ask("rebuild", environment=str(key), generation=generation, by=house.me)
+        sys.exit(settle(house, [answer["build"]], answer, wait=wait, as_json=as_json))
 
 
 @click.command()
@@ -106,9 +106,9 @@ def rebuild(
 @click.pass_obj
 def update(options: Options, key: EnvKey, wait: bool, as_json: bool) -> None:
     """Solve afresh: take the newest packages that fit, whatever was installed before."""
-    settings = settings_of(options)
-    answer = ask(settings, "update", environment=str(key), by=caller())
-    sys.exit(settle(settings, [answer["build"]], answer, wait=wait, as_json=as_json))
+    with open_house(options) as house:
+        answer = house.ask("update", environment=str(key), by=house.me)
+        sys.exit(settle(house, [answer["build"]], answer, wait=wait, as_json=as_json))
 
 
 @click.command()
@@ -119,15 +119,14 @@ def update(options: Options, key: EnvKey, wait: bool, as_json: bool) -> None:
 @click.pass_obj
 def archive(options: Options, key: EnvKey, number: int | None, wait: bool, as_json: bool) -> None:
     """Have the archives of the current generation, or of N, made: tar.zst and tar.gz."""
-    settings = settings_of(options)
-    answer = ask(settings, "archive", environment=str(key), generation=number)
-    sys.exit(settle_archive(settings, key, answer, wait=wait, as_json=as_json))
+    with open_house(options) as house:
+        answer = house.ask("archive", environment=str(key), generation=number)
+        sys.exit(settle_archive(house, key, answer, wait=wait, as_json=as_json))
 
 
 def _pin(options: Options, key: EnvKey, number: int, *, pinned: bool, as_json: bool) -> None:
-    answer = ask(
-        settings_of(options), "pin", environment=str(key), generation=number, pinned=pinned
-    )
+    with open_house(options) as house:
+        answer = house.ask("pin", environment=str(key), generation=number, pinned=pinned)
     if as_json:
         print_json(answer)
     say(f"{key} #{number} is {'pinned' if pinned else 'not pinned'}")

@@ -2,76 +2,21 @@
 
 from __future__ import annotations
 
-import os
-import re
-import socket
 import sys
-import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar
 
 import click
 
+from envwatch import spec
+from envwatch.cli.commits import How, commit_options, read_text, tell
 from envwatch.cli.context import Options
-from envwatch.cli.control import LONG, Answer, answers, ask, caller
-from envwatch.cli.keys import key_argument, wait_option
-from envwatch.cli.output import json_option, print_json, safe, say
-from envwatch.cli.queued import settle
-from envwatch.cli.settings import settings_of
-from envwatch.errors import EnvwatchError
+from envwatch.cli.drafting import by_hand
+from envwatch.cli.house import Answer, House, open_house
+from envwatch.cli.keys import key_argument, to_key
+from envwatch.cli.messages import has_errors, print_messages, say_count
+from envwatch.cli.names import namespaces
+from envwatch.errors import Conflict, SpecError
 from envwatch.model import EnvKey
-from envwatch.settings import Settings
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-LONGEST = 2**20  # bytes: more is refused anyway
-_AUTHOR = re.compile(r"\s*(?P<name>[^<>]+?)\s*<(?P<email>[^<>\s]+)>\s*")
-
-
-def _author(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[str, str]:
-    """Name and address: as given, as git has them in the environment, else the login."""
-    login = caller()
-    name = os.environ.get("GIT_AUTHOR_NAME") or login
-    email = os.environ.get("GIT_AUTHOR_EMAIL") or f"{login}@{socket.gethostname()}"
-    if value is None:
-        return name, email
-    found = _AUTHOR.fullmatch(value)
-    if found is None:
-        raise click.BadParameter(f"`{value}` is not `Name <address>`", ctx, param)
-    return found["name"], found["email"]
-
-
-@dataclass(frozen=True, slots=True)
-class How:
-    """What every commit has, a message and an author, and what shall follow it."""
-
-    message: str
-    author: tuple[str, str]
-    wait: bool
-    as_json: bool
-
-
-def _commit_options(command: F) -> Callable[..., None]:
-    """Adds the options of every commit; the command is given them as `how`."""
-
-    @wraps(command)
-    def packed(
-        *args: Any, message: str, author: tuple[str, str], wait: bool, as_json: bool, **others: Any
-    ) -> None:
-        command(*args, how=How(message, author, wait, as_json), **others)
-
-    author = click.option(
-        "--author",
-        callback=_author,
-        metavar="NAME <EMAIL>",
-        help="Who. Not given: GIT_AUTHOR_NAME and GIT_AUTHOR_EMAIL, or who is logged in.",
-    )
-    message = click.option("-m", "--message", default="", help="Why, as the commit says it.")
-    return message(author(wait_option(json_option(packed))))
-
 
 _file_type = click.Path(path_type=Path, allow_dash=True)
 
@@ -80,129 +25,130 @@ _file_type = click.Path(path_type=Path, allow_dash=True)
 @key_argument
 @click.option("--file", type=_file_type, help="The new text; `-` reads it. Not given: an editor.")
 @click.option("--seen", default="", metavar="REVISION", help="The revision it was written for.")
-@_commit_options
+@click.option("--yes", is_flag=True, help="Do not ask before the commit.")
+@commit_options
 @click.pass_obj
 def edit(
     options: Options,
     key: EnvKey,
     file: Path | None,
     seen: str,
+    yes: bool,
     how: How,
 ) -> None:
     """Change the file of an environment by a commit.
 
-    Without --file it is opened in $EDITOR. What would be refused by a look is refused at once, and
-    so is a change of a file that somebody else has changed meanwhile.
+    Without --file it is opened in $VISUAL or $EDITOR; then it is solved, what would change is
+    shown, and the commit is asked for. What is refused is opened again, and never lost. So is a
+    change of a file that somebody else has changed meanwhile.
     """
-    settings = settings_of(options)
-    now = ask(settings, "file", namespace=key.namespace, name=key.name)
-    text = _read(file) if file else _edited(now["text"])
-    where = {"path": now["path"], "source": now["source"], "seen": seen or now["revision"]}
-    try:
-        answer = _commit(settings, key, text, how, **where)
-    except EnvwatchError:
-        if file is None:
-            say(f"what you wrote is kept in {_kept(key, text)}")
-        raise
-    _tell(settings, answer, how)
+    with open_house(options) as house:
+        now = house.ask("file", namespace=key.namespace, name=key.name)
+
+        def commit(text: str) -> Answer:
+            where = {"path": now["path"], "source": now["source"], "seen": seen or now["revision"]}
+            return house.edit(key, {"text": text, "message": how.message, **where}, how.author)
+
+        answer = commit(read_text(file)) if file else by_hand(house, key, now, commit, yes=yes)
+        tell(house, answer, how)
 
 
 @click.command()
-@key_argument
-@click.option("--file", type=_file_type, required=True, help="Its text; `-` reads it.")
+@click.argument("what", metavar="FILE")
+@click.option(
+    "--namespace",
+    default="",
+    metavar="NS",
+    shell_complete=namespaces,
+    help="Where. Not given: your own, or the only one that takes edits.",
+)
+@click.option(
+    "--file", type=_file_type, help="The text, where FILE is namespace/name; `-` reads it."
+)
 @click.option("--path", default="", help="Where it shall lie. Not given: NAME/environment.yml.")
-@_commit_options
+@commit_options
 @click.pass_obj
 def create(
     options: Options,
-    key: EnvKey,
-    file: Path,
+    what: str,
+    namespace: str,
+    file: Path | None,
     path: str,
     how: How,
 ) -> None:
-    """Make an environment: a commit that adds its file to the source of its namespace."""
-    settings = settings_of(options)
-    where = {"path": path or f"{key.name}/environment.yml", "name": key.name}
-    answer = _commit(settings, key, _read(file), how, **where)
-    _tell(settings, answer, how)
+    """Make an environment: a commit that adds its file to the source of its namespace.
+
+    FILE is the environment file (`-` reads it), and says its name; or namespace/name, with --file.
+    """
+    with open_house(options) as house:
+        text = read_text(file or Path(what))
+        if file is None:
+            key = EnvKey(namespace or house.default_namespace(), _checked(text, what))
+        else:
+            key = to_key(what)
+        wanted = {
+            "text": text,
+            "message": how.message,
+            "path": path or f"{key.name}/environment.yml",
+            "name": key.name,
+        }
+        tell(house, house.edit(key, wanted, how.author), how)
 
 
 @click.command()
 @key_argument
-@_commit_options
+@commit_options
 @click.pass_obj
 def delete(options: Options, key: EnvKey, how: How) -> None:
     """Remove the file of an environment by a commit: it is retired.
 
     Link and kernels go; its history and its files stay, and it is back when the file is.
     """
-    settings = settings_of(options)
-    now = ask(settings, "file", namespace=key.namespace, name=key.name)
-    where = {"path": now["path"], "source": now["source"], "seen": now["revision"]}
-    answer = _commit(settings, key, None, how, **where)
-    _tell(settings, answer, how)
+    with open_house(options) as house:
+        now = house.ask("file", namespace=key.namespace, name=key.name)
+        where = {"path": now["path"], "source": now["source"], "seen": now["revision"]}
+        wanted = {"text": None, "message": how.message, **where}
+        tell(house, house.edit(key, wanted, how.author), how)
 
 
-def _commit(settings: Settings, key: EnvKey, text: str | None, how: How, **where: str) -> Answer:
-    name, email = how.author
+@click.command()
+@key_argument
+@commit_options
+@click.pass_obj
+def restore(options: Options, key: EnvKey, how: How) -> None:
+    """Bring a retired environment back: a commit that adds the file which it had last."""
+    with open_house(options) as house:
+        tell(house, _restored(house, key, how), how)
+
+
+def _restored(house: House, key: EnvKey, how: How) -> Answer:
+    page = house.environment(key)
+    if page.row.retired_at is None:
+        raise Conflict(f"{key} is not retired")
+    if page.layers:
+        raise Conflict(
+            f"{key} was made of {', '.join(page.layers)}", hint="bring them back by a commit"
+        )
     wanted = {
-        "namespace": key.namespace,
-        "text": text,
-        "author": {"name": name, "email": email},
-        "message": how.message,
-        **where,
+        "text": page.spec_text,
+        "message": how.message or f"Restore {page.row.path}",
+        "path": page.row.path,
+        "name": key.name,
     }
-    return ask(settings, "edit", timeout=LONG, wanted=wanted)
+    return house.edit(key, wanted, how.author)
 
 
-def _tell(settings: Settings, answer: Answer, how: How) -> None:
-    """What became of it; where it is waited for, until it is live."""
-    for line in _lines(answer):
-        say(safe(line))
-    builds: list[int] = []
-    if answer["changed"] and answer["live"] and (how.wait or not answers(settings.root)):
-        # without a daemon nobody else would look
-        builds = ask(settings, "sync", source=answer["source"], wait=True, timeout=LONG)["builds"]
-    if how.wait:
-        sys.exit(settle(settings, builds, answer, wait=True, as_json=how.as_json))
-    if how.as_json:
-        print_json(answer)
-
-
-def _lines(answer: Answer) -> list[str]:
-    if not answer["changed"]:
-        return [f"{answer['path']} is like this already: no commit"]
-    made = f"{answer['path']}: commit {answer['revision'][:12]} on `{answer['branch']}`"
-    lines = [made] if answer["live"] else [f"{made}, which waits for a merge"]
-    lines += [f"{m['path']}:{m['line']}: {m['level']}: {m['text']}" for m in answer["messages"]]
-    return lines + [_outcome(o) for o in answer["outcomes"] if answer["live"]]
-
-
-def _outcome(outcome: Answer) -> str:
-    key = f"{outcome['key']['namespace']}/{outcome['key']['name']}"
-    return f"{key}: {outcome['what']}{': ' + outcome['url'] if outcome['url'] else ''}"
-
-
-def _read(file: Path) -> str:
-    try:
-        with click.open_file(str(file), "rb") as opened:
-            data: bytes = opened.read(LONGEST)
-        return data.decode()
-    except OSError as e:
-        raise EnvwatchError(f"{file}: cannot be read: {e.strerror}") from e
-    except UnicodeDecodeError as e:
-        raise EnvwatchError(f"{file}: is not UTF-8") from e
-
-
-def _edited(text: str) -> str:
-    written = click.edit(text, extension=".yml")
-    if written is None:
-        raise EnvwatchError("nothing was saved, so nothing has changed")
-    return written
-
-
-def _kept(key: EnvKey, text: str) -> str:
-    handle, path = tempfile.mkstemp(prefix=f"{key.label}-", suffix=".yml")
-    with os.fdopen(handle, "w") as opened:
-        opened.write(text)
-    return path
+def _checked(text: str, path: str) -> str:
+    """The name in an environment file. Exits where it would be refused, and says why."""
+    data = text.encode()
+    messages = spec.check(data, path=path)
+    if has_errors(messages):
+        print_messages(messages, as_json=False)
+        say_count(messages, path)
+        sys.exit(1)
+    parsed = spec.parse(data, path=path)
+    if parsed is None:
+        raise SpecError(f"{path}: not an environment: it has no `dependencies`")
+    if not parsed.name:
+        raise SpecError(f"{path}: has no `name`", hint="begin it with `name: something`")
+    return parsed.name

@@ -1,47 +1,47 @@
-"""Commands that look at environments: they read the catalog, and change nothing."""
+"""Commands that look at environments, and change nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import click
 
-from envwatch import artifacts
-from envwatch.catalog import Catalog
+from envwatch.artifacts import ARCHIVES
 from envwatch.cli.context import Options
+from envwatch.cli.house import Facts, House, open_house
 from envwatch.cli.keys import key_argument, number_argument
+from envwatch.cli.names import namespaces
 from envwatch.cli.output import json_option, print_json, print_table, safe
-from envwatch.cli.reading import reading
 from envwatch.cli.story import print_facts, print_story, reasons, story
 from envwatch.cli.words import (
     commit_text,
     diff_count,
-    diff_lines,
     failure_line,
+    package_lines,
     short,
+    text_lines,
     took,
     when,
 )
 from envwatch.cli.words import (
     number as numbered,
 )
-from envwatch.diff import LineKind
 from envwatch.errors import Conflict, NotFound
 from envwatch.model import ArtifactKind, EnvKey
-from envwatch.storage.filesystem import FilesystemStorage
-from envwatch.store import Store
 from envwatch.units import size
-from envwatch.views import environments, pages
 from envwatch.views.values import DiffPage, EnvironmentPage, EnvRow
 
+FILES = [kind.value for kind in ArtifactKind if kind not in ARCHIVES]
 STATES = ("ready", "building", "failed", "missing", "invalid", "attention", "preview")
-AT_ONCE = 500  # rows asked of the catalog in one go
-SIGNS = {LineKind.SAME: " ", LineKind.ADDED: "+", LineKind.REMOVED: "-", LineKind.GAP: "…"}
 
 
 @click.command("list")
 @click.option("--all", "everything", is_flag=True, help="Retired ones too.")
-@click.option("--namespace", default="", metavar="NS", help="Only those of one namespace.")
+@click.option(
+    "--namespace",
+    default="",
+    metavar="NS",
+    shell_complete=namespaces,
+    help="Only those of one namespace.",
+)
 @click.option("--state", type=click.Choice(STATES), help="Only those in one state.")
 @click.option("--label", default="", metavar="NAME[=VALUE]", help="Only those with a label.")
 @json_option
@@ -56,9 +56,9 @@ def listed(
 ) -> None:
     """List environments, those that need attention first."""
     chosen = {"namespace": namespace, "state": state or "", "label": label}
-    with reading(options) as (catalog, _):
-        rows = _rows(catalog, chosen, retired=False)
-        rows += _rows(catalog, chosen, retired=True) if everything else []
+    with open_house(options) as house:
+        rows = house.rows(chosen, retired=False)
+        rows += house.rows(chosen, retired=True) if everything else []
     if as_json:
         print_json(rows)
         return
@@ -75,12 +75,13 @@ def listed(
 @click.pass_obj
 def show(options: Options, key: EnvKey, as_json: bool) -> None:
     """Show one environment: what is asked for, what is current, what is installed."""
-    with reading(options) as (catalog, store):
-        page = pages.environment(catalog, key)
+    with open_house(options) as house:
+        page = house.environment(key)
+        places = house.places(key)
     if as_json:
         print_json(page)
         return
-    print_facts(_facts(page, store))
+    print_facts(_facts(page, places))
     for message in page.spec_messages:
         click.echo(safe(str(message)))
     click.echo()
@@ -101,8 +102,8 @@ def show(options: Options, key: EnvKey, as_json: bool) -> None:
 @click.pass_obj
 def log(options: Options, key: EnvKey, as_json: bool) -> None:
     """Tell its story, newest first: commits, builds, generations, changes of packages."""
-    with reading(options) as (catalog, _):
-        moments = story(catalog, key)
+    with open_house(options) as house:
+        moments = story(house, key)
     print_story(moments, as_json=as_json)
 
 
@@ -112,8 +113,8 @@ def log(options: Options, key: EnvKey, as_json: bool) -> None:
 @click.pass_obj
 def why(options: Options, key: EnvKey, as_json: bool) -> None:
     """Say why it was, or was not, built again."""
-    with reading(options) as (catalog, _):
-        said = reasons(pages.environment(catalog, key))
+    with open_house(options) as house:
+        said = reasons(house.environment(key))
     if as_json:
         print_json(said)
         return
@@ -132,17 +133,31 @@ def diff(options: Options, key: EnvKey, old: int | None, new: int | None, as_jso
 
     Without B the current one, without A the one before that.
     """
-    with reading(options) as (catalog, _):
-        page = _compare(catalog, key, old, new)
+    with open_house(options) as house:
+        page = _compare(house, key, old, new)
     if as_json:
         print_json({"key": key, "old": page.old.number, "new": page.new.number,
                     "spec": page.spec, "packages": page.packages})  # fmt: skip
         return
     click.echo(f"{key} #{page.old.number} → #{page.new.number}")
-    for kind, line in page.spec:
-        click.echo(f"{SIGNS[kind]} {safe(line)}".rstrip())
-    changes = [f"  {safe(line)}" for line in diff_lines(page.packages)]
-    click.echo("\n".join(["packages:", *changes] if changes else ["packages: no change"]))
+    for line in (*text_lines(page.spec), *package_lines(page.packages)):
+        click.echo(safe(line))
+
+
+@click.command()
+@key_argument
+@click.argument("kind", metavar="FILE", type=click.Choice(FILES))
+@number_argument
+@click.pass_obj
+def file(options: Options, key: EnvKey, kind: str, number: int | None) -> None:
+    """Print a file of the current generation, or of N.
+
+    FILE is environment.yml, environment.pinned.yml, conda-lock.yml, explicit.txt, packages.json,
+    build.log or SHA256SUMS.
+    """
+    with open_house(options) as house:
+        content = house.file(key, number or current(house, key), ArtifactKind(kind))
+    click.echo(content, nl=False)
 
 
 @click.command()
@@ -151,30 +166,9 @@ def diff(options: Options, key: EnvKey, old: int | None, new: int | None, as_jso
 @click.pass_obj
 def lock(options: Options, key: EnvKey, number: int | None) -> None:
     """Print the conda-lock.yml of the current generation, or of N."""
-    with reading(options) as (catalog, store):
-        chosen = catalog.generations.get(key, number or _current(catalog, key)).number
-    storage = FilesystemStorage(store.root / "artifacts")
-    place = artifacts.storage_key(ArtifactKind.LOCK, key, chosen)
-    with storage.open(place) as file:
-        click.echo(file.read(), nl=False)
-
-
-def _rows(catalog: Catalog, chosen: Mapping[str, str], *, retired: bool) -> list[EnvRow]:
-    found: list[EnvRow] = []
-    page = pages_there = 1
-    while page <= pages_there:
-        listing = environments.listing(
-            catalog.database,
-            namespace=chosen["namespace"],
-            state=chosen["state"],
-            label=chosen["label"],
-            retired=retired,
-            page=page,
-            size=AT_ONCE,
-        )
-        found += listing.rows
-        page, pages_there = page + 1, listing.pages
-    return found
+    with open_house(options) as house:
+        text = house.file(key, number or current(house, key), ArtifactKind.LOCK)
+    click.echo(text, nl=False)
 
 
 def _row(row: EnvRow) -> tuple[str, ...]:
@@ -189,7 +183,7 @@ def _row(row: EnvRow) -> tuple[str, ...]:
     )
 
 
-def _facts(page: EnvironmentPage, store: Store) -> tuple[tuple[str, str], ...]:
+def _facts(page: EnvironmentPage, places: Facts) -> Facts:
     row, made = page.row, page.generation
     said = page.commit
     asked = f"{row.source} {row.path} at {short(page.record.revision)}"
@@ -207,7 +201,7 @@ def _facts(page: EnvironmentPage, store: Store) -> tuple[tuple[str, str], ...]:
         ("refused", str(row.invalid) if row.invalid else ""),
         ("failed", failure_line(failure, row.path) if failure else ""),
         ("damaged", row.damaged),
-        ("link", str(store.link(row.key)) if made and not row.retired_at else ""),
+        *(places if made and not row.retired_at else ()),
         ("prefix", str(made.prefix) if made else ""),
         ("python", made.python if made else ""),
         ("size", size(made.size) if made else ""),
@@ -217,7 +211,7 @@ def _facts(page: EnvironmentPage, store: Store) -> tuple[tuple[str, str], ...]:
     )
 
 
-def _wished(page: EnvironmentPage) -> tuple[tuple[str, str], ...]:
+def _wished(page: EnvironmentPage) -> Facts:
     """What an `envwatch.yml` asks for."""
     wished = page.record.wishes
     if wished is None:
@@ -253,16 +247,17 @@ def _marks(pinned: bool, pruned: bool, damaged: str) -> str:  # three marks
     return ", ".join(word for word, holds in marks if holds)
 
 
-def _compare(catalog: Catalog, key: EnvKey, old: int | None, new: int | None) -> DiffPage:
-    second = new or _current(catalog, key)
+def _compare(house: House, key: EnvKey, old: int | None, new: int | None) -> DiffPage:
+    second = new or current(house, key)
     first = old or second - 1
     if not first:
         raise Conflict(f"{key}: #{second} is the first generation", hint="name two of them")
-    return pages.compare(catalog, key, first, second)
+    return house.compare(key, first, second)
 
 
-def _current(catalog: Catalog, key: EnvKey) -> int:
-    current = catalog.generations.environment(key).current
-    if current is None:
+def current(house: House, key: EnvKey) -> int:
+    """The generation that is current. Raises NotFound."""
+    found = house.environment(key).row.current
+    if found is None:
         raise NotFound(f"{key}: nothing is published yet", hint=f"see `envwatch env show {key}`")
-    return current
+    return found

@@ -7,7 +7,8 @@ import sys
 import click
 
 from envwatch.cli.context import Options
-from envwatch.cli.control import LONG, ask
+from envwatch.cli.control import ask
+from envwatch.cli.house import LONG, open_house
 from envwatch.cli.keys import optional_key_argument, wait_option
 from envwatch.cli.output import json_option, print_json, print_table, safe, say
 from envwatch.cli.queued import settle
@@ -50,12 +51,12 @@ def repair(options: Options, key: EnvKey | None, wait: bool, as_json: bool) -> N
 
     The new files have a path of their own: nothing is changed under a running program.
     """
-    settings = settings_of(options)
-    answer = ask(settings, "repair", environment=str(key or ""))
-    queued = answer["queued"]
-    if not queued:
-        say("nothing is known to be damaged: `envwatch verify` looks")
-    sys.exit(settle(settings, list(queued.values()), answer, wait=wait, as_json=as_json))
+    with open_house(options) as house:
+        answer = house.ask("repair", environment=str(key or ""))
+        queued = answer["queued"]
+        if not queued:
+            say("nothing is known to be damaged: `envwatch verify` looks")
+        sys.exit(settle(house, list(queued.values()), answer, wait=wait, as_json=as_json))
 
 
 @click.command("gc")

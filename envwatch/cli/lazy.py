@@ -11,23 +11,32 @@ from typing import cast
 import click
 
 
-def _keep(ctx: click.Context, param: click.Parameter, value: Path | None) -> None:
-    if value is not None:
-        ctx.obj = replace(ctx.obj, **{str(param.name): value})
+def _keep(ctx: click.Context, param: click.Parameter, value: Path | str | None) -> None:
+    if value is None:
+        return
+    if param.name == "url":
+        ctx.obj = replace(ctx.obj, url=value)
+    else:
+        # what is said last counts
+        ctx.obj = replace(ctx.obj, url=None, here=True, **{str(param.name): value})
 
 
 # Hidden, because the help of `envwatch` itself has them.
 GLOBALS = [
     click.Option(
         names,
-        type=click.Path(path_type=Path),
+        type=kind,
         callback=_keep,
         expose_value=False,
         hidden=True,
         help="As before the command.",
         is_eager=True,
     )
-    for names in (("-c", "--config"), ("--root",))
+    for names, kind in (
+        (("-c", "--config"), click.Path(path_type=Path)),
+        (("--root",), click.Path(path_type=Path)),
+        (("--url",), click.STRING),
+    )
 ]
 # its name, where it is (`module`, or `module:attribute`), and the line that `--help` shows
 Entry = tuple[str, str, str]

@@ -5,13 +5,12 @@ from __future__ import annotations
 import click
 
 from envwatch.cli.context import Options
-from envwatch.cli.control import ask, caller
+from envwatch.cli.house import open_house
 from envwatch.cli.output import json_option, print_json, print_table, say
 from envwatch.cli.reading import reading
 from envwatch.cli.settings import settings_of
 from envwatch.grants import given
 from envwatch.settings import Role
-from envwatch.views import environments
 
 
 @click.group("namespace")
@@ -25,7 +24,8 @@ def command() -> None:
 @click.pass_obj
 def create(options: Options, name: str, as_json: bool) -> None:
     """Make a namespace with a repository of its own, to which people push."""
-    answer = ask(settings_of(options), "create_namespace", name=name, by=caller())
+    with open_house(options) as house:
+        answer = house.ask("create_namespace", name=name, by=house.me)
     if as_json:
         print_json(answer)
         return
@@ -47,10 +47,8 @@ def create(options: Options, name: str, as_json: bool) -> None:
 @click.pass_obj
 def grant(options: Options, pattern: str, role: str, user: str, group: str, as_json: bool) -> None:
     """Give a person or a group a role in PATTERN: `lab`, `team-*`, `lab/stats`."""
-    answer = ask(
-        settings_of(options), "grant", pattern=pattern, role=role, user=user, group=group,
-        by=caller(),
-    )  # fmt: skip
+    with open_house(options) as house:
+        answer = house.ask("grant", pattern=pattern, role=role, user=user, group=group, by=house.me)
     if as_json:
         print_json(answer)
         return
@@ -65,9 +63,8 @@ def grant(options: Options, pattern: str, role: str, user: str, group: str, as_j
 @click.pass_obj
 def revoke(options: Options, pattern: str, user: str, group: str, as_json: bool) -> None:
     """Take back a role that was granted here. What the config grants stays."""
-    answer = ask(
-        settings_of(options), "ungrant", pattern=pattern, user=user, group=group, by=caller()
-    )
+    with open_house(options) as house:
+        answer = house.ask("ungrant", pattern=pattern, user=user, group=group, by=house.me)
     if as_json:
         print_json(answer)
         return
@@ -95,18 +92,8 @@ def grants(options: Options, as_json: bool) -> None:
 @click.pass_obj
 def listed(options: Options, as_json: bool) -> None:
     """List namespaces that have an environment, or were made here."""
-    with reading(options) as (catalog, _):
-        known = {n.name: n for n in environments.namespaces(catalog.database)}
-        made = {n.name: n for n in catalog.namespaces.all()}
-    rows = [
-        {
-            "name": name,
-            "environments": known[name].environments if name in known else 0,
-            "attention": known[name].attention if name in known else 0,
-            "made_by": made[name].made_by if name in made else "",
-        }
-        for name in sorted(known.keys() | made.keys())
-    ]
+    with open_house(options) as house:
+        rows = house.namespaces()
     if as_json:
         print_json(rows)
         return

@@ -9,7 +9,8 @@ import click
 from pydantic import TypeAdapter
 
 from envwatch.cli.context import Options
-from envwatch.cli.control import LONG, ask
+from envwatch.cli.control import ask
+from envwatch.cli.house import LONG
 from envwatch.cli.output import json_option, print_json, safe, say
 from envwatch.cli.settings import settings_of
 from envwatch.cli.waiting import busy

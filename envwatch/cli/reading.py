@@ -19,17 +19,22 @@ from envwatch.store import Store
 def reading(options: Options) -> Iterator[tuple[Catalog, Store]]:
     """The catalog and the store of the root in force. Raises NotFound, Forbidden."""
     store = Store(settings_of(options).root)
+    check_readable(store)
+    catalog = read_catalog(store.catalog)
+    try:
+        yield catalog, store
+    finally:
+        catalog.close()
+
+
+def check_readable(store: Store) -> None:
+    """Raises NotFound, Forbidden."""
     check_owner(store.root)
     if not store.catalog.exists():
         raise NotFound(
             f"{store.root}: there is no catalog yet",
             hint="`envwatch run` or `envwatch once` makes it; is it the right `--root`?",
         )
-    catalog = read_catalog(store.catalog)
-    try:
-        yield catalog, store
-    finally:
-        catalog.close()
 
 
 def check_owner(root: Path, *, superuser: bool = True) -> None:

@@ -8,14 +8,12 @@ from collections.abc import Sequence
 import click
 
 from envwatch.cli.context import Options
-from envwatch.cli.control import LONG, Answer, ask
+from envwatch.cli.house import LONG, Answer, House, open_house
 from envwatch.cli.keys import wait_option
 from envwatch.cli.output import json_option, print_json, safe, say
 from envwatch.cli.queued import settle
-from envwatch.cli.settings import settings_of
 from envwatch.cli.waiting import busy
 from envwatch.errors import EnvwatchError, NotFound
-from envwatch.settings import Settings
 
 
 @click.command()
@@ -30,25 +28,29 @@ def sync(options: Options, names: Sequence[str], wait: bool, as_json: bool) -> N
     if one of them could not be read or a file was refused, with --wait also if what they ask for
     could not be built. One that fails does not stop the others.
     """
-    settings = settings_of(options)
-    chosen = list(dict.fromkeys(names)) or [s.name for s in settings.sources]
+    with open_house(options) as house:
+        sys.exit(_sync(house, names, wait=wait, as_json=as_json))
+
+
+def _sync(house: House, names: Sequence[str], *, wait: bool, as_json: bool) -> int:
+    chosen = list(dict.fromkeys(names)) or house.source_names()
     if not chosen:
         raise NotFound("the config names no source", hint="see `envwatch config show`")
-    answers = [_look(settings, name) for name in chosen]
+    answers = [_look(house, name) for name in chosen]
     refused = [message for answer in answers for message in answer["refused"]]
     builds = [build for answer in answers for build in answer["builds"]]
     for message in refused:
         say(safe(message))
     failed = [name for name, a in zip(chosen, answers, strict=True) if a["failed"]]
     answer = {"sources": chosen, "failed": failed, "refused": refused, "builds": builds}
-    status = settle(settings, builds, answer, wait=wait, as_json=as_json)
-    sys.exit(1 if failed or refused else status)
+    status = settle(house, builds, answer, wait=wait, as_json=as_json)
+    return 1 if failed or refused else status
 
 
-def _look(settings: Settings, name: str) -> Answer:
+def _look(house: House, name: str) -> Answer:
     try:
         with busy(f"looking at {name}"):
-            return ask(settings, "sync", source=name, wait=True, timeout=LONG) | {"failed": False}
+            return house.ask("sync", source=name, wait=True, timeout=LONG) | {"failed": False}
     except EnvwatchError as e:
         say(safe(f"source {name}: {e}"))
         return {"refused": [], "builds": [], "failed": True}
@@ -64,7 +66,8 @@ def confirm_empty(options: Options, name: str, as_json: bool) -> None:
     What it asked for is retired: links and kernels go, history and files stay, and all of it
     comes back with the files.
     """
-    answer = ask(settings_of(options), "confirm_empty", source=name, timeout=LONG)
+    with open_house(options) as house:
+        answer = house.ask("confirm_empty", source=name, timeout=LONG)
     if as_json:
         print_json(answer)
     say(safe(f"source {name}: it is meant to be empty"))

@@ -6,10 +6,9 @@ import click
 
 from envwatch.catalog.records import DeliveryRecord
 from envwatch.cli.context import Options
+from envwatch.cli.house import open_house
 from envwatch.cli.output import json_option, print_json, print_table
-from envwatch.cli.reading import reading
 from envwatch.cli.words import UNKNOWN, short, when
-from envwatch.views import pages
 
 
 @click.command("deliveries")
@@ -22,8 +21,8 @@ def command(options: Options, name: str, as_json: bool) -> None:
     The newest come first. `more` is how often the same one came again, or how many like it were
     refused and are not listed.
     """
-    with reading(options) as (catalog, _):
-        found = pages.source(catalog, name).deliveries
+    with open_house(options) as house:
+        found = house.deliveries(name)
     if as_json:
         print_json(found)
         return

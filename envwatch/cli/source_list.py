@@ -6,10 +6,9 @@ import click
 
 from envwatch.catalog.schema import SourceState
 from envwatch.cli.context import Options
+from envwatch.cli.house import open_house
 from envwatch.cli.output import json_option, print_json, print_table, safe
-from envwatch.cli.reading import reading
 from envwatch.cli.words import short, when
-from envwatch.views import pages
 from envwatch.views.values import SourceRow
 
 WELL = (SourceState.NEW, SourceState.OK)
@@ -20,8 +19,8 @@ WELL = (SourceState.NEW, SourceState.OK)
 @click.pass_obj
 def command(options: Options, as_json: bool) -> None:
     """List sources, and below them why files were refused."""
-    with reading(options) as (catalog, _):
-        found = pages.sources(catalog)
+    with open_house(options) as house:
+        found = house.sources()
     if as_json:
         print_json(found)
         return

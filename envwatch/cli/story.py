@@ -8,12 +8,11 @@ from datetime import datetime
 
 import click
 
-from envwatch.catalog import Catalog
 from envwatch.catalog.schema import Mode, Reason
+from envwatch.cli.house import House
 from envwatch.cli.output import print_json, print_table, safe
 from envwatch.cli.words import commit_text, diff_count, failure_line, short, took, when
 from envwatch.model import BuildState, Commit, EnvKey, GitState
-from envwatch.views import pages
 from envwatch.views.values import BuildRow, EnvironmentPage, GenerationRow
 
 REASONS = {
@@ -43,10 +42,10 @@ class Moment:
     text: str
 
 
-def story(catalog: Catalog, key: EnvKey) -> tuple[Moment, ...]:
+def story(house: House, key: EnvKey) -> tuple[Moment, ...]:
     """All that is known of an environment, newest first. Raises NotFound."""
-    first = pages.environment(catalog, key)
-    rest = (pages.environment(catalog, key, page=n) for n in range(2, first.pages + 1))
+    first = house.environment(key)
+    rest = (house.environment(key, page=n) for n in range(2, first.pages + 1))
     moments = {m: None for page in (first, *rest) for m in _moments(page)}
     return tuple(sorted(moments, key=lambda m: m.at, reverse=True))
 

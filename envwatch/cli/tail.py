@@ -3,50 +3,41 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 import click
 
-from envwatch.catalog import Catalog
+from envwatch.catalog.records import BuildRecord
+from envwatch.cli.house import House
 from envwatch.cli.output import safe, say
 from envwatch.cli.waiting import looks, outcome
 from envwatch.model import BuildState
-from envwatch.store import Store
-
-BLOCK = 2**16
 
 
 class Tail:
-    """Remembers how much of a file was printed. A line is printed when it is whole."""
+    """Remembers how much of a log was printed. A line is printed when it is whole."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, house: House, build: BuildRecord) -> None:
+        self.build = build
+        self._house = house
         self._offset = 0
         self._rest = b""
 
-    @property
-    def there(self) -> bool:
-        return self._path.is_file()
-
-    def print(self, *, last: bool = True) -> None:
-        """What is new; with `last` also a line that has no end."""
-        try:
-            with self._path.open("rb") as file:
-                file.seek(self._offset)
-                while block := file.read(BLOCK):
-                    self._offset += len(block)
-                    self._take(block)
-        except FileNotFoundError:
-            return
+    def print(self, *, last: bool = True) -> bool:
+        """What is new; with `last` also a line that has no end. False where there is no log."""
+        while block := self._house.log(self.build, self._offset):
+            self._offset += len(block)
+            self._take(block)
         if last and self._rest:
             self._take(b"\n")
+        return block is not None
 
-    def follow(self, catalog: Catalog, store: Store, build_id: int) -> int:
+    def follow(self) -> int:
         """Print until the build is over; 0 if it was published, else 1."""
-        for build in looks(catalog, store, build_id):
+        for build in looks(self._house, self.build.id):
+            self.build = build
             self.print(last=build.state.over)
-        say(outcome(build))
-        return 0 if build.state is BuildState.READY else 1
+        say(outcome(self.build))
+        return 0 if self.build.state is BuildState.READY else 1
 
     def _take(self, block: bytes) -> None:
         *lines, self._rest = (self._rest + block).split(b"\n")

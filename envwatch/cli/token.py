@@ -8,12 +8,10 @@ import click
 
 from envwatch.catalog.records import TokenRecord
 from envwatch.cli.context import Options
-from envwatch.cli.control import ask, caller
+from envwatch.cli.house import open_house
+from envwatch.cli.keys import duration
 from envwatch.cli.output import json_option, print_json, print_table, say
-from envwatch.cli.reading import reading
-from envwatch.cli.settings import settings_of
 from envwatch.cli.words import when
-from envwatch.config.words import Wrong, read_duration
 from envwatch.settings import Role
 
 NEVER = "never"
@@ -22,10 +20,7 @@ NEVER = "never"
 def _seconds(ctx: click.Context, param: click.Parameter, value: str) -> float:
     if value == NEVER:
         return 0.0
-    try:
-        seconds = read_duration(value)
-    except Wrong as e:
-        raise click.BadParameter(f"{e.problem}: {e.hint}", ctx, param) from e
+    seconds = duration(ctx, param, value)
     if not seconds:
         raise click.BadParameter(f"a token that never ends is written `{NEVER}`", ctx, param)
     return seconds
@@ -66,15 +61,15 @@ def create(
     options: Options, name: str, namespaces: str, role: str, seconds: float, as_json: bool
 ) -> None:
     """Make a token and print it. It is shown this once: only its hash is kept."""
-    answer = ask(
-        settings_of(options),
-        "create_token",
-        name=name,
-        namespaces=namespaces,
-        role=role,
-        by=caller(),
-        seconds=seconds,
-    )
+    with open_house(options) as house:
+        answer = house.ask(
+            "create_token",
+            name=name,
+            namespaces=namespaces,
+            role=role,
+            by=house.me,
+            seconds=seconds,
+        )
     if as_json:
         print_json(answer)
         return
@@ -87,8 +82,8 @@ def create(
 @click.pass_obj
 def listed(options: Options, as_json: bool) -> None:
     """List tokens, the newest first, also those that hold no more. Secrets are not kept."""
-    with reading(options) as (catalog, _):
-        tokens = catalog.tokens.all()
+    with open_house(options) as house:
+        tokens = house.tokens()
     now = datetime.now(UTC)
     if as_json:
         print_json(tokens)
@@ -106,7 +101,8 @@ def listed(options: Options, as_json: bool) -> None:
 @click.pass_obj
 def revoke(options: Options, name: str, as_json: bool) -> None:
     """Refuse a token from now on."""
-    answer = ask(settings_of(options), "revoke_token", name=name)
+    with open_house(options) as house:
+        answer = house.ask("revoke_token", name=name)
     if as_json:
         print_json(answer)
     say(f"the token {name} is refused from now on")

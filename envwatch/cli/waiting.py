@@ -12,16 +12,13 @@ from rich.console import Console
 from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 
-from envwatch.catalog import Catalog
 from envwatch.catalog.records import BuildRecord
-from envwatch.cli.control import answers
+from envwatch.cli.house import House
 from envwatch.cli.output import safe, say
 from envwatch.cli.words import failure_line, number
-from envwatch.errors import DaemonAway
+from envwatch.errors import DaemonAway, EnvwatchError
 from envwatch.model import BuildState, Progress
-from envwatch.store import Store
 
-LOOK = 0.2  # seconds between two looks into the catalog
 ALIVE = 10  # looks between two questions whether the daemon is still there
 
 
@@ -54,20 +51,22 @@ def busy(text: str) -> Iterator[Show]:
         yield show
 
 
-def wait_for_builds(catalog: Catalog, store: Store, ids: Sequence[int]) -> bool:
+def wait_for_builds(house: House, ids: Sequence[int]) -> bool:
     """Wait until these builds are over and say how each ended; were all of them published?
 
     Raises DaemonAway when nobody is left to build them.
     """
     with busy(f"{len(ids)} builds") as show:
-        ended = [wait_for_build(catalog, store, i, show) for i in ids]
+        ended = [wait_for_build(house, i, show) for i in ids]
     for build in ended:
         say(outcome(build))
     return all(b.state is BuildState.READY for b in ended)
 
 
-def wait_for_build(catalog: Catalog, store: Store, build_id: int, show: Show) -> BuildRecord:
-    for build in looks(catalog, store, build_id):
+def wait_for_build(
+    house: House, build_id: int, show: Show, end: float | None = None
+) -> BuildRecord:
+    for build in looks(house, build_id, end):
         progress = build.progress or Progress(build.state)
         text = f"build {build.id} of {build.key}: {build.state}{_packages(progress)}"
         # bytes move more evenly than packages, where they are known
@@ -78,21 +77,26 @@ def wait_for_build(catalog: Catalog, store: Store, build_id: int, show: Show) ->
     return build
 
 
-def looks(catalog: Catalog, store: Store, build_id: int) -> Iterator[BuildRecord]:
-    """A build again and again, the last time when it is over. Raises DaemonAway."""
+def looks(house: House, build_id: int, end: float | None = None) -> Iterator[BuildRecord]:
+    """A build again and again, the last time when it is over.
+
+    Raises DaemonAway, and EnvwatchError where it is not over by the `end`.
+    """
     turn = 0
     while True:
-        build = catalog.builds.get(build_id)
+        build = house.record(build_id)
         yield build
         if build.state.over:
             return
-        if turn % ALIVE == 0 and not answers(store.root):
+        if turn % ALIVE == 0 and not house.works():
             raise DaemonAway(
                 f"build {build.id} of {build.key} is {build.state}, and no daemon runs",
                 hint="`envwatch run` or `envwatch once` goes on with it",
             )
+        if end is not None and time.monotonic() > end:
+            raise EnvwatchError(f"build {build.id} of {build.key} is still {build.state}")
         turn += 1
-        time.sleep(LOOK)
+        time.sleep(house.pace)
 
 
 def outcome(build: BuildRecord) -> str:

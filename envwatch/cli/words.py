@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
-from envwatch.diff import PackageDiff
+from envwatch.diff import LineKind, PackageDiff
 from envwatch.model import Commit, Failure, Level, Message
 
 UNKNOWN = "-"
+SIGNS = {LineKind.SAME: " ", LineKind.ADDED: "+", LineKind.REMOVED: "-", LineKind.GAP: "…"}
 
 
 def when(moment: datetime | None) -> str:
@@ -55,6 +56,18 @@ def diff_lines(changes: PackageDiff) -> Iterator[str]:
     yield from (
         f"~ {c.name} {c.new.version} {c.old.build} → {c.new.build}" for c in changes.rebuilt
     )
+
+
+def package_lines(changes: PackageDiff) -> Iterator[str]:
+    """The same below their title."""
+    lines = [f"  {line}" for line in diff_lines(changes)]
+    yield "packages:" if lines else "packages: no change"
+    yield from lines
+
+
+def text_lines(lines: Iterable[tuple[LineKind, str]]) -> Iterator[str]:
+    """A text against what it was, each line with a sign that says how it differs."""
+    yield from (f"{SIGNS[kind]} {line}".rstrip() for kind, line in lines)
 
 
 def diff_count(changes: PackageDiff | None) -> str:

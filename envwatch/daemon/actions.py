@@ -103,8 +103,8 @@ class DaemonActions:
             self.parts.look(made.source)
         return made
 
-    def plan(self, namespace: str, text: str) -> Planned:
-        plan = self._plan(namespace, text)
+    def plan(self, namespace: str, text: str, path: str = "") -> Planned:
+        plan = self._plan(namespace, text, path or FILE)
         refused = [f for f in plan.files if f.state is FileState.REFUSED]
         said = tuple(m for f in plan.files for m in f.messages)
         if refused or not plan.build:
@@ -122,8 +122,8 @@ class DaemonActions:
             found.packages,
         )
 
-    def read(self, namespace: str, text: str) -> tuple[Message, ...]:
-        plan = self._plan(namespace, text)
+    def read(self, namespace: str, text: str, path: str = "") -> tuple[Message, ...]:
+        plan = self._plan(namespace, text, path or FILE)
         return tuple(m for f in plan.files for m in f.messages)
 
     def search(self, namespace: str, query: PackageQuery) -> tuple[Package, ...]:
@@ -148,14 +148,14 @@ class DaemonActions:
             raise _unsolved(planned.failure)
         return planned.diff.added if planned.diff else ()
 
-    def _plan(self, namespace: str, text: str) -> Plan:
+    def _plan(self, namespace: str, text: str, path: str) -> Plan:
         """As if the text were the only file of a new source."""
         settings = self.parts.settings()
         source = next((s for s in settings.sources if s.namespace == namespace), None)
         if source is None:
             source = SourceSettings("-", SourceKind.MANAGED, namespace)
         data = text.encode("utf-8", "replace")
-        file = SourceFile(FILE, hashlib.sha256(data).hexdigest(), data)
+        file = SourceFile(path, hashlib.sha256(data).hexdigest(), data)
         return make_plan(Snapshot("-", "", (file,)), (), rules_for(settings, source))
 
 

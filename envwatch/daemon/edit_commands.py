@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 
 from envwatch import grants
 from envwatch.access import HOST, read_pattern, read_patterns
+from envwatch.daemon.actions import DaemonActions
 from envwatch.daemon.parts import Parts, make_namespace
 from envwatch.edit import Edit, Edited
 from envwatch.errors import Conflict
@@ -17,10 +18,12 @@ from envwatch.grants import Given
 from envwatch.model import EnvKey
 from envwatch.settings import Grant, Role
 from envwatch.spec import valid_name
+from envwatch.web.actions import Planned
 
 Answer = dict[str, Any]
 
 EDITED = TypeAdapter(Edited)
+PLANNED = TypeAdapter(Planned)
 
 
 class EditCommands:
@@ -36,6 +39,12 @@ class EditCommands:
         """Change, make or (without a text) remove one file by a commit."""
         answer: Answer = EDITED.dump_python(self._parts.editor.edit(wanted), mode="json")
         return answer
+
+    def propose(self, namespace: str, text: str, path: str) -> Answer:
+        """What a file would come to: solved, with nothing of it done."""
+        found = DaemonActions(self._parts).plan(namespace, text, path)
+        answer: Answer = PLANNED.dump_python(found, mode="json", exclude={"key"})
+        return {**answer, "environment": str(found.key) if found.key else None}
 
     def create_namespace(self, name: str, by: str) -> Answer:
         """A namespace with a managed repository, to which people push and commit."""

@@ -66,9 +66,10 @@ class Actions(Protocol):
     def edit(self, wanted: Edit) -> Edited:
         """One commit, and a look at its source: what it asks for is queued when this returns."""
 
-    def plan(self, namespace: str, text: str) -> Planned: ...
+    def plan(self, namespace: str, text: str, path: str = "") -> Planned:
+        """`path` is where the file would lie."""
 
-    def read(self, namespace: str, text: str) -> tuple[Message, ...]:
+    def read(self, namespace: str, text: str, path: str = "") -> tuple[Message, ...]:
         """What is said of a file before anything is solved, by line: at once."""
 
     def search(self, namespace: str, query: PackageQuery) -> tuple[Package, ...]:

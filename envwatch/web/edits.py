@@ -114,7 +114,7 @@ def check() -> Response:
 
 def _said(typed: Typed) -> tuple[Message, ...]:
     try:
-        return _here(actions().read(typed.namespace, typed.text))
+        return _here(actions().read(typed.namespace, typed.text, typed.path))
     except SpecError as e:
         return _messages(None, e)
 
@@ -231,7 +231,7 @@ def _edit(typed: Typed, key: EnvKey | None) -> Edit:
 
 def _planned(typed: Typed) -> Planned:
     """Solved, and held against what is there, as far as that may be seen."""
-    found = actions().plan(typed.namespace, typed.text)
+    found = actions().plan(typed.namespace, typed.text, typed.path)
     if found.key is not None and not visitor().may(Role.VIEWER, found.key):
         raise hidden(visitor(), f"there is no environment `{found.key}`")
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,11 @@ from repos import GitRepo, make_repo
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from far import Far, token
 from running import Running, starter, text
+from waiting import wait_for
+
+NUMBERS = count(1)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -56,3 +61,28 @@ def running(make_running: Callable[..., Running], repo: GitRepo) -> Running:
             "interval": "1s",
         }
     )
+
+
+@pytest.fixture(scope="session")
+def server(channel: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """One daemon with a managed source for all that ask it from afar: nobody is let in unknown."""
+    source = {"name": "people", "managed": True, "interval": "1h"}
+    closed = {"access": {"anonymous": {}}}
+    running = Running(tmp_path_factory.mktemp("server"), channel, [source], closed)
+    try:
+        running.start(wait=False)
+        wait_for(running.answers, 120, "the page")
+        yield running
+    finally:
+        running.kill()
+
+
+@pytest.fixture
+def far(server: Running, tmp_path: Path) -> Far:
+    """Each test has environments and a token of its own there, and a home of its own here.
+
+    So many edits by one token in a minute would be too many.
+    """
+    name = f"boss-{next(NUMBERS)}"
+    secret = token(server, name, "--namespaces", "*", "--role", "admin")
+    return Far(server, tmp_path, secret, name)

@@ -13,10 +13,12 @@ from envwatch.errors import EnvwatchError
 from envwatch.web.api import (
     builds,
     environments,
+    files,
     generations,
     packages,
     specifications,
     status,
+    triggers,
 )
 from envwatch.web.api.envelope import failed, problem, status_of
 from envwatch.web.api.openapi import document
@@ -31,7 +33,8 @@ def create_api() -> Blueprint:
     api = Blueprint("api", __name__, url_prefix=PREFIX)
     add_origins(api)
     routes = Routes(api)
-    for subject in (status, environments, specifications, builds, packages, generations):
+    of_environments = (environments, files, specifications, generations, triggers)
+    for subject in (status, *of_environments, builds, packages):
         subject.add(routes)
     described = document(routes.operations)
     text = json.dumps(described, indent=1)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from flask import Response
 from pydantic import BaseModel, Field
 
 from envwatch.catalog.records import EnvironmentRecord
@@ -15,7 +14,7 @@ from envwatch.model import EnvKey, FileOutcome
 from envwatch.settings import Role
 from envwatch.views import listing, pages
 from envwatch.web.api import finding
-from envwatch.web.api.envelope import BadRequest, ok
+from envwatch.web.api.envelope import BadRequest
 from envwatch.web.api.reading import Input, Paging
 from envwatch.web.api.routes import Listed, Routes
 from envwatch.web.context import site
@@ -38,6 +37,7 @@ class Generation(BaseModel):
     pruned_on: datetime | None
     damaged: str
     archive: str
+    archive_message: str
     python: str
 
 
@@ -132,7 +132,6 @@ def add(routes: Routes) -> None:
     routes.put(f"{ENV}hold/", body=HoldBody, answer=Standing, tag="generation")(hold)
     routes.delete(f"{ENV}hold/", answer=Standing, tag="generation")(release)
     routes.get(f"{ENV}diff/", query=DiffQuery, answer=Diff, tag="generation")(diff)
-    routes.get(f"{ENV}file/", media="application/json", tag="generation")(file)
     routes.get("/source/", answer=Source, query=Paging, listed=True)(sources)
     routes.get("/source/<name>/", answer=SourceFiles)(source)
     routes.put("/source/<name>/sync/", answer=None, costly=True)(sync)
@@ -202,22 +201,6 @@ def diff(namespace: str, name: str, query: DiffQuery) -> Diff:
     found = pages.compare(site().context.catalog, env.key, query.old, query.new)
     spec = tuple((kind.value, line) for kind, line in found.spec)
     return Diff(old=query.old, new=query.new, spec=spec, packages=found.packages)
-
-
-def file(namespace: str, name: str) -> Response:
-    """The environment file now; its ETag is the revision to send as If-Match with an edit."""
-    env = finding.environment(namespace, name)
-    found = finding.actions().file(env.key)
-    response = ok(
-        {
-            "source": found.source,
-            "path": found.path,
-            "text": found.text,
-            "revision": found.revision,
-        }
-    )
-    response.set_etag(found.revision)
-    return response
 
 
 def sources(query: Paging) -> Listed:
@@ -325,5 +308,6 @@ def _shown(env: EnvironmentRecord, number: int) -> Generation:
         pruned_on=it.pruned_at,
         damaged=it.damaged,
         archive=it.archive.value,
+        archive_message=it.archive_message,
         python=it.python,
     )

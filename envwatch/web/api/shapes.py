@@ -61,10 +61,14 @@ class BuildArtifact(BaseModel):
 
 
 class Build(BaseModel):
-    """`state` is our own word, `generation` the number that it was published under."""
+    """`state` is our own word, `generation` the number that it was published under.
+
+    `environment` is `namespace/name`.
+    """
 
     id: int
     environment_id: int
+    environment: str
     specification: Specification | None
     packages: None = None
     status: str
@@ -158,6 +162,7 @@ def build(found: Looked, *, spec: bool = True) -> Build:
     return Build(
         id=it.id,
         environment_id=it.environment_id,
+        environment=str(it.key),
         specification=_specification(found.spec, it.key.name, it.queued_at) if spec else None,
         status=_WORD_OF[it.state],
         status_info=_info(found),

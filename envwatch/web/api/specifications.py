@@ -36,8 +36,11 @@ class NewSpecification(Input):
 
 
 class PlannedSpecification(Input):
+    """`path` is where the file would lie: it names an environment that its file does not name."""
+
     specification: str = Field(min_length=1, max_length=LARGEST)
     namespace: str | None = Field(None, max_length=64)
+    path: str = Field("", max_length=500)
 
 
 class SolveQuery(Input):
@@ -186,7 +189,7 @@ def plan(body: PlannedSpecification) -> Planned:
     namespace = _solvable(body.namespace or "")
     if "\0" in body.specification:
         raise BadRequest("the specification holds a zero byte")
-    found = finding.actions().plan(namespace, body.specification)
+    found = finding.actions().plan(namespace, body.specification, body.path)
     key = found.key
     if key is not None and not visitor().may(Role.VIEWER, key):
         raise hidden(visitor(), f"there is no environment `{key}`")
