@@ -258,7 +258,8 @@ def keep_files(made: Stand, key: EnvKey, number: int) -> None:
     record = made.root / "record" / key.label
     record.mkdir(parents=True, exist_ok=True)
     for kind in artifacts.FROM_RECORD:
-        (record / kind).write_text(f"{kind} of {key} #{number}\n" * 40)
+        # an item of a list where it is read as yaml
+        (record / kind).write_text(f"- {kind} of {key} #{number}\n" * 40)
     generation = made.catalog.generations.get(key, number)
     kept = artifacts.publish(record, key, number, made.storage)
     made.catalog.generations.keep_artifacts(generation.id, kept)

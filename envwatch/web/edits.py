@@ -21,6 +21,7 @@ from envwatch.settings import Role
 from envwatch.web.actions import Actions, Planned
 from envwatch.web.answers import own_page
 from envwatch.web.context import site
+from envwatch.web.seeing import seen
 from envwatch.web.signin import to
 from envwatch.web.visitor import hidden, need, refused, visitor
 
@@ -86,7 +87,10 @@ def edit(namespace: str, name: str) -> Response:
 
 @edits.post("/<namespace>/<name>/edit")
 def change(namespace: str, name: str) -> Response:
-    return _sent(replace(_typed(), namespace=namespace), _environment(namespace, name))
+    env = _environment(namespace, name)
+    # whoever may change one environment says nothing of where its file is
+    source = "" if env.retired_at is not None else env.source
+    return _sent(replace(_typed(), namespace=namespace, path=env.path, source=source), env)
 
 
 @edits.post("/<namespace>/<name>/delete")
@@ -274,7 +278,7 @@ def _number() -> int:
 
 def _environment(namespace: str, name: str) -> EnvironmentRecord:
     """An environment that may be changed. Raises NotFound, Unknown, Forbidden."""
-    key = EnvKey(namespace, name)
+    key = seen(namespace, name)
     need(Role.DEVELOPER, key)
     return site().context.catalog.generations.environment(key)
 

@@ -72,7 +72,7 @@ def _namespaces() -> list[str]:
     named = {n.name for n in context.settings.namespaces}
     named |= {s.namespace for s in context.settings.sources}
     used = {name for name, *_ in listing.usage(context.catalog.database, who)}
-    return sorted(used | {n for n in named if who.may_some(Role.VIEWER, n)})
+    return sorted(used | {n for n in named if who.is_told_of(n)})
 
 
 def environments(query: EnvironmentQuery) -> Listed:
