@@ -150,6 +150,7 @@ def stand(
             catalog, lambda: made.settings, lambda source, **_: made.woken.append(source)
         ),
         providers=providers,
+        patience=0.0,  # nobody makes archives here
     )
     app = create_app(context)
     app.test_client_class = Client

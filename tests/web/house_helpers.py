@@ -113,6 +113,7 @@ def _context(parts: Parts) -> Context:
         hooks=Receiver(parts.catalog, parts.settings, parts.operations.mark),
         next_look=lambda _: None,
         actions=DaemonActions(parts),
+        patience=0.0,  # nobody makes archives here
     )
 
 

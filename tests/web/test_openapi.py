@@ -1,4 +1,4 @@
-"""The API answers as its own description says, whatever is sent: schemathesis makes the requests."""
+"""The API answers as its description says, whatever is sent; schemathesis makes the requests."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ import pytest
 import schemathesis
 from house_helpers import FOREIGN, OWN, House, house_in
 from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis.errors import Unsatisfiable
 from schemathesis import checks
 from schemathesis.core.failures import FailureGroup
 from schemathesis.generation import GenerationMode
-
-from envwatch.web.api import builds
 
 CHECKS = [
     checks.not_a_server_error,
@@ -24,12 +23,11 @@ CHECKS = [
     checks.response_headers_conformance,
     checks.response_schema_conformance,
 ]
-EXAMPLES = 12  # of each operation, way and visitor
+EXAMPLES = 10  # of each operation, way and visitor
 
 
 @pytest.fixture
-def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
-    monkeypatch.setattr(builds, "WAIT", 0.0)  # nobody makes archives here
+def house(tmp_path: Path) -> Iterator[House]:
     with house_in(tmp_path / "root") as house:
         yield house
 
@@ -77,6 +75,8 @@ def problems(house: House, operation: Any, mode: GenerationMode, headers: Any) -
         check()
     except FailureGroup as e:
         return [f"{operation.label}: {each}" for each in e.exceptions]
+    except Unsatisfiable:
+        assert mode is GenerationMode.NEGATIVE  # it takes nothing that could be wrong
     return []
 
 

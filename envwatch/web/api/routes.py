@@ -24,7 +24,7 @@ View = Callable[..., Any]
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """`answer` is the type of `data`; None where the answer is a file."""
+    """`answer` is the type of `data`; None where the answer is a file, which may come `later`."""
 
     method: str
     path: str
@@ -37,6 +37,7 @@ class Operation:
     listed: bool
     costly: bool
     media: str
+    later: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,7 @@ class Routes:
                 listed=more.pop("listed", False),
                 costly=more.pop("costly", False),
                 media=more.pop("media", ""),
+                later=more.pop("later", False),
             )
             self.operations.append(operation)
             # conda-store's client leaves out the slash at the end where a query follows
