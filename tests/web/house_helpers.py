@@ -23,7 +23,7 @@ from envwatch.edit import Author, Edit
 from envwatch.git.bare import Bare
 from envwatch.model import EnvKey
 from envwatch.receive import Receiver
-from envwatch.settings import Role, SourceKind, SourceSettings
+from envwatch.settings import Network, Role, SourceKind, SourceSettings
 from envwatch.storage.filesystem import FilesystemStorage, open_storage
 from envwatch.web import Context, Health, create_app
 from envwatch.web.context import NAME
@@ -87,7 +87,9 @@ def house_in(root: Path) -> Iterator[House]:
         SourceSettings(n, SourceKind.MANAGED, n, url=f"{root}/managed/{n}.git", branch="main")
         for n in (OWN.namespace, FOREIGN.namespace)
     ]
-    settings = replace(settings_for(root, *more), access=rules())
+    # a channel that is nowhere: no request leaves this machine
+    network = Network(alias="http://127.0.0.1:9/", retries=0)
+    settings = replace(settings_for(root, *more), access=rules(), network=network)
     with assemble(settings) as parts:
         app = create_app(_context(parts))
         app.test_client_class = Client

@@ -7,6 +7,7 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
 
@@ -15,6 +16,8 @@ from house_helpers import OWN, House, house_in
 
 from envwatch.settings import WebSettings
 from envwatch.web import Server, serve
+from envwatch.web.context import NAME
+from envwatch.web.tokens import Failures
 
 CORPUS = Path(__file__).parents[3] / "shared" / "corpus" / "hostile" / "http"
 # what each case of the corpus is answered with; two where the server may refuse it earlier
@@ -131,7 +134,7 @@ def test_each_request_of_the_corpus_has_its_answer(house: House, server: Server)
         assert b"\r\nset-cookie: x=" not in head, name
         assert b"root:" not in answer, name
         assert is_alive(server), name
-    house.catalog.people.close_all("owner")
+    house.catalog.people.close_session(session)
     archives = house.catalog.generations.get(OWN, 2)
     house.catalog.generations.set_archive(archives.id, archives.archive.NONE)
     assert house.state() == before
@@ -255,6 +258,35 @@ def test_many_who_follow_a_log_hold_no_thread(house: House, server: Server) -> N
             assert statuses(client.recv(65536)) == [200]
         assert is_alive(server)
         assert time.monotonic() - begun < 60, "no answer is held open"
+
+
+def test_wrong_tokens_are_counted_by_who_is_really_there(house: House) -> None:
+    site = house.app.extensions[NAME]
+    house.app.extensions[NAME] = replace(site, failures=Failures())
+    running = serve(house.app, WebSettings(port=0))
+    try:
+        found = [
+            statuses(
+                sent(
+                    running,
+                    get(
+                        "/api/v1/permission/",
+                        "Authorization: Bearer nonsense",
+                        f"X-Forwarded-For: 10.0.0.{n}",
+                        f"Forwarded: for=10.0.0.{n}",
+                        "Connection: close",
+                    ),
+                )
+            )[0]
+            for n in range(63)
+        ]
+        right = f"Authorization: Bearer {house.tokens['viewer']}"
+        known = sent(running, get("/api/v1/permission/", right, "Connection: close"))
+    finally:
+        running.stop()
+        house.app.extensions[NAME] = site
+    assert found == [401] * 60 + [429] * 3
+    assert statuses(known) == [200], "whoever has a right one is not kept out by the others"
 
 
 # ---------------------------------------------------------------- odd names in every address
