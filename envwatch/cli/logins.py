@@ -9,7 +9,7 @@ from envwatch.cli.machine import Finding, Verdict
 from envwatch.errors import ConfigError, SigninError
 from envwatch.settings import LoginSettings, Network, ProxyLogin, Settings
 from envwatch.signin import open_providers
-from envwatch.signin.talk import read_secret
+from envwatch.signin.secret import read_secret
 
 
 def logins(settings: Settings) -> Iterator[Finding]:

@@ -12,7 +12,7 @@ from flask import request
 from envwatch.access import Identity, person_name
 from envwatch.errors import SigninError
 from envwatch.settings import ProxyLogin
-from envwatch.signin.talk import read_secret
+from envwatch.signin.secret import read_secret
 
 logger = logging.getLogger(__name__)
 

@@ -56,8 +56,11 @@ class House:
         headers |= more.pop("headers", {})
         return self.app.test_client().open(path, method=method, headers=headers, **more)
 
+    def bare(self, namespace: str) -> Bare:
+        return Bare(self.parts.store.managed / f"{namespace}.git")
+
     def tip(self, namespace: str) -> str:
-        return Bare(self.parts.store.managed / f"{namespace}.git").tip("main")
+        return self.bare(namespace).tip("main")
 
     def state(self) -> dict[str, Any]:
         """Everything that a request could change: rows, commits, what is to be looked at, files."""
@@ -125,19 +128,19 @@ def _fill(house: House) -> None:
         c.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('build', 70000)")
     for key in (OWN, FOREIGN):
         for version in ("3.11", "3.12"):
-            _commit(house, key, f"python={version}")
+            commit_file(house, key, f"python={version}")
             number = publish(house.catalog, *packages(6))
             keep_files(house, key, number)  # type: ignore[arg-type]  # it needs no more of a Stand
         house.builds[key] = house.catalog.generations.get(key, 2).build_id
         house.parts.store.log(house.builds[key]).write_text(f"log of {key}\n")
     for key in (OWN, FOREIGN):  # one of each waits
-        _commit(house, key, "python=3.13")
+        commit_file(house, key, "python=3.13")
     while house.parts.dirty.take(0):
         pass
     house.tokens = tokens(house)
 
 
-def _commit(house: House, key: EnvKey, dependency: str) -> None:
+def commit_file(house: House, key: EnvKey, dependency: str) -> None:
     path, seen = f"{key.name}/environment.yml", house.tip(key.namespace)
     content = text(dependency, name=key.name)
     author = Author("Ada Example", "ada@example.org")

@@ -71,7 +71,8 @@ def test_every_answer_forbids_what_no_page_of_ours_does(house: House, who: str) 
         policy = headers["Content-Security-Policy"]
         assert "default-src 'none'" in policy, what
         assert "frame-ancestors 'none'" in policy, what
-        assert not re.search(r"unsafe|\*|data:(?!\s*;)(?<!img-src 'self' data:)", policy), what
+        assert "unsafe" not in policy, what
+        assert "*" not in policy, what
         assert headers["X-Content-Type-Options"] == "nosniff", what
         assert headers["X-Frame-Options"] == "DENY", what
         assert headers["Referrer-Policy"] == "same-origin", what

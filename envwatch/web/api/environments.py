@@ -46,7 +46,7 @@ def add(routes: Routes) -> None:
     one = "/environment/<namespace>/<name>/"
     routes.get(one, answer=shapes.Environment)(environment)
     routes.put(one, body=Change, answer=None, costly=True)(change)
-    routes.delete(one, answer=None, costly=True)(delete)
+    routes.delete(one, answer=None, costly=True, edits=True)(delete)
 
 
 def namespaces(query: Paging) -> Listed:

@@ -9,6 +9,7 @@ from typing import Any, get_origin
 from pydantic import BaseModel, TypeAdapter
 from pydantic.fields import FieldInfo
 
+from envwatch.web.api.guard import LONGEST_KEY
 from envwatch.web.api.routes import PREFIX, Operation
 
 _REF = "#/components/schemas/{model}"
@@ -69,7 +70,7 @@ def _operation(it: Operation, path: str, schemas: dict[str, Any]) -> dict[str, A
         "operationId": "_".join((it.method.lower(), *words)),
         "summary": it.summary,
         "tags": [it.tag],
-        "parameters": [*_of_path(it.path), *_of_query(it.query, schemas)],
+        "parameters": [*_of_path(it.path), *_of_query(it.query, schemas), *_of_headers(it)],
         "responses": {"200": _answer(it, schemas), **_of_file(it), **_errors()},
     }
     if it.body is not None:
@@ -99,6 +100,20 @@ def _of_query(kind: type[BaseModel] | None, schemas: dict[str, Any]) -> list[dic
     return [
         _parameter(name, field, shown["properties"][name])
         for name, field in kind.model_fields.items()
+    ]
+
+
+def _of_headers(it: Operation) -> list[dict[str, Any]]:
+    made = []
+    if it.kept:
+        words = "sent again with the same key it is not done again, and the answer is told again"
+        made.append(("Idempotency-Key", words, {"type": "string", "maxLength": LONGEST_KEY}))
+    if it.edits:
+        words = "the revision that was seen: an edit on top of what was changed since is refused"
+        made.append(("If-Match", words, {"type": "string"}))
+    return [
+        {"name": name, "in": "header", "required": False, "description": words, "schema": schema}
+        for name, words, schema in made
     ]
 
 

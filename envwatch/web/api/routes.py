@@ -22,7 +22,10 @@ View = Callable[..., Any]
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """`answer` is the type of `data`; None where the answer is a file, which may come `later`."""
+    """`answer` is the type of `data`; None where the answer is a file, which may come `later`.
+
+    `kept` is one whose answer may be asked for again, `edits` one that goes on top of a revision.
+    """
 
     method: str
     path: str
@@ -36,6 +39,8 @@ class Operation:
     costly: bool
     media: str
     later: bool
+    kept: bool
+    edits: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +85,6 @@ class Routes:
 
     def _add(self, method: str, path: str, more: dict[str, Any]) -> Callable[[View], View]:
         def add(view: View) -> View:
-            kept = bool(more.pop("kept", method != "GET"))
             operation = Operation(
                 method=method,
                 path=path,
@@ -94,13 +98,15 @@ class Routes:
                 costly=more.pop("costly", False),
                 media=more.pop("media", ""),
                 later=more.pop("later", False),
+                kept=more.pop("kept", method != "GET"),
+                edits=more.pop("edits", False),
             )
             self.operations.append(operation)
             # conda-store's client leaves out the slash at the end where a query follows
             self.blueprint.add_url_rule(
                 path,
                 endpoint=f"{operation.name}_{len(self.operations)}",
-                view_func=_served(operation, view, kept=kept),
+                view_func=_served(operation, view),
                 methods=[method],
                 strict_slashes=False,
             )
@@ -109,7 +115,7 @@ class Routes:
         return add
 
 
-def _served(operation: Operation, view: View, *, kept: bool) -> View:
+def _served(operation: Operation, view: View) -> View:
     adapter: TypeAdapter[Any] = TypeAdapter(
         tuple[operation.answer, ...] if operation.listed else operation.answer  # type: ignore[name-defined]  # made of a value
     )
@@ -129,7 +135,7 @@ def _served(operation: Operation, view: View, *, kept: bool) -> View:
             arguments["body"] = reading.body(operation.body)
         if operation.costly and request.method != "HEAD":
             guard.seldom()
-        return guard.once(lambda: do(arguments)) if kept else do(arguments)
+        return guard.once(lambda: do(arguments)) if operation.kept else do(arguments)
 
     return served
 
