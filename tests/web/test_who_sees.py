@@ -498,7 +498,7 @@ def test_the_api_lists_sources_as_the_pages_do(cast: Cast) -> None:
     for who in EVERYBODY:
         listed = cast.get(who, "/api/v1/source/").json["data"]
         shown = cast.get(who, "/sources.json").json
-        assert {s["name"] for s in listed} == {s["name"] for s in shown}, who
+        assert {s["name"] for s in listed} == {s["record"]["name"] for s in shown}, who
 
 
 def test_a_pattern_of_any_namespace_tells_of_none(alone: Cast) -> None:
