@@ -25,6 +25,8 @@ READS = {"GET", "HEAD", "OPTIONS"}
 OVER = ("expired", "revoked", "leaver", "wrong")  # tokens that are none any more
 STRANGERS = ("anonymous", "stranger", "elsewhere")
 READERS = ("one", "viewer", "reading", "narrower")
+# where nothing but the namespace is named: who may make nothing there is told of none
+NEW = ("/new", "/check", "/api/v1/plan/")
 # what differs between two answers that say the same of two names
 VARYING = ("Content-Length", "Date", "ETag")
 ENV = "/api/v1/environment/<namespace>/<name>/"
@@ -192,11 +194,11 @@ def _refusals(asked: tuple[str, str], write: Write, who: str, key: EnvKey) -> tu
     if who in OVER:
         return (401,)
     if write.role is None or rule == GIT:
-        return (400, 401, 403, 404)
+        return (400, 401, 403, 404, 409)
     if sees and who == "reading":
         return (403, 404)
     part = who in ("one", "narrower") and "/source/" in rule
-    return (401, 404) if part or not sees or rule in ("/new", "/api/v1/plan/") else (403,)
+    return (401, 404) if part or not sees or rule in NEW else (403,)
 
 
 @pytest.mark.parametrize("who", ["developer", "admin"])
