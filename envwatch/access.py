@@ -58,6 +58,14 @@ class Visitor:
             for g in self.grants
         )
 
+    def is_told_of(self, namespace: str) -> bool:
+        """May they know that there is such a namespace, whatever is in it?
+
+        A pattern that fits any name tells of none: `*/stats` sees what there is of that name.
+        """
+        spelt = any(_split(g.pattern)[0] == namespace for g in self.grants)
+        return spelt or self.may_all(Role.VIEWER, namespace)
+
     def role_in(self, namespace: str) -> Role | None:
         """The highest role that they have anywhere in a namespace."""
         found = [r for r in Role if self.may_some(r, namespace)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets as random
 import stat
 import threading
 import time
@@ -11,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -45,6 +47,9 @@ class Wake(Protocol):
     ) -> None: ...
 
 
+Work = Callable[[], None]
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What the sender is told; `delivery` is its own name for what it sent."""
@@ -55,7 +60,8 @@ class Answer:
     hint: str = ""
 
 
-NO_HOOK = Answer(Decision.NO_HOOK, detail="no source of this name takes web hooks")
+# stand in for secrets that a source does not have: who knows none learns nothing from the time
+_DECOYS = tuple(random.token_hex(32).encode() for _ in range(8))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +71,10 @@ class _Target:
     source: str
     followed: bool
     revision: str = ""
+
+
+def _at_once(work: Work) -> None:
+    work()
 
 
 class _Limits:
@@ -109,30 +119,45 @@ class Receiver:
         with self._lock:
             return tuple((decision, self._counted[decision]) for decision in Decision)
 
-    def too_large(self, name: str, headers: Mapping[str, str]) -> Answer:
+    def too_large(
+        self, name: str, headers: Mapping[str, str], later: Callable[[Work], object] = _at_once
+    ) -> Answer:
         """A body that was not read to its end."""
-        source = self._source(name)
-        if source is None:
-            return self._told(NO_HOOK)
-        text = f"it is larger than {units.size(MOST_BYTES)}"
-        return self._refuse(source, sender(headers), Decision.TOO_LARGE, text)
+        sent, reason = sender(headers), f"it is larger than {units.size(MOST_BYTES)}"
+        self._refuse(self._source(name), sent, Decision.TOO_LARGE, reason, later)
+        return Answer(Decision.TOO_LARGE, sent.id, reason, _HINTS[Decision.TOO_LARGE])
 
-    def receive(self, name: str, headers: Mapping[str, str], body: bytes) -> Answer:
-        """Decide on a delivery and wake what it concerns. Names of headers are in lower case."""
-        source = self._source(name)
-        if source is None:
-            return self._told(NO_HOOK)
-        sent = sender(headers)
-        secrets = self._secrets(source)
-        if not secrets:
-            return self._refuse(source, sent, Decision.UNCHECKED, "no secret could be read")
-        wrong = problem(Signed(headers, body), secrets, self.wall().timestamp())
-        if wrong:
-            return self._refuse(source, sent, Decision.REFUSED, wrong)
+    def receive(
+        self,
+        name: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        later: Callable[[Work], object] = _at_once,
+    ) -> Answer:
+        """Decide on a delivery and wake what it concerns. Names of headers are in lower case.
+
+        Who knows no secret is not told whether there is such a source: what is noted of theirs is
+        handed to `later`, to be done behind the answer.
+        """
+        source, sent = self._source(name), sender(headers)
+        known = self._secrets(source) if source else ()
+        wrong = problem(Signed(headers, body), self._padded(known), self.wall().timestamp())
+        if source is None or not known or wrong:
+            decision = Decision.REFUSED if known else Decision.UNCHECKED
+            reason = wrong if known else "no secret could be read"
+            self._refuse(source, sent, decision, reason, later)
+            return Answer(Decision.REFUSED, sent.id, wrong, _HINTS[Decision.REFUSED])
         if not self._limit(name).taken.take():
             self._wake(self._targets(source, ()), quiet=AFTER_FLOOD)
-            return self._refuse(source, sent, Decision.FLOODED, "too many came at once")
+            reason = "too many came at once"
+            self._refuse(source, sent, Decision.FLOODED, reason, later)
+            return Answer(Decision.FLOODED, sent.id, reason, _HINTS[Decision.FLOODED])
         return self._take(source, sent, pushes(body), digest(sent, body))
+
+    def _padded(self, known: tuple[bytes, ...]) -> tuple[bytes, ...]:
+        """As many for each source, and for one that is none."""
+        most = max((len(s.hook_secrets) for s in self.settings().sources), default=0)
+        return (*known, *_DECOYS[: max(1, most) - len(known)])
 
     def _source(self, name: str) -> SourceSettings | None:
         sources = self.settings().sources
@@ -184,8 +209,19 @@ class Receiver:
                 self.wake(target.source, patient=True)
 
     def _refuse(
-        self, source: SourceSettings, sent: Sender, decision: Decision, reason: str
-    ) -> Answer:
+        self,
+        source: SourceSettings | None,
+        sent: Sender,
+        decision: Decision,
+        reason: str,
+        later: Callable[[Work], object],
+    ) -> None:
+        """Count it, and have it noted if there is such a source."""
+        self._count(decision if source else Decision.NO_HOOK)
+        if source is not None:
+            later(partial(self._note, source, sent, decision, reason))
+
+    def _note(self, source: SourceSettings, sent: Sender, decision: Decision, reason: str) -> None:
         """A flood of these costs a hash each, and neither disk nor lines of the log."""
         unlisted = self._limit(source.name).unlisted()
         if unlisted is not None:
@@ -195,21 +231,23 @@ class Receiver:
             )  # fmt: skip
             self.catalog.deliveries.refuse(new, unlisted=unlisted)
             logger.warning("hook for %s: %s: %s", source.name, decision, reason)
-        return self._told(Answer(decision, sent.id, reason, _HINTS[decision]))
 
     def _limit(self, name: str) -> _Limits:
         with self._lock:
             return self._limits.setdefault(name, _Limits(self.clock))
 
     def _told(self, answer: Answer) -> Answer:
-        with self._lock:
-            self._counted[answer.decision] += 1
+        self._count(answer.decision)
         return answer
+
+    def _count(self, decision: Decision) -> None:
+        with self._lock:
+            self._counted[decision] += 1
 
 
 _HINTS = {
-    Decision.REFUSED: "compare the secret at the forge with `hook.secret_files` of the source",
-    Decision.UNCHECKED: "the log of the daemon says why",
+    Decision.REFUSED: "compare the address at the forge with the name of the source, and the"
+    " secret with its `hook.secret_files`; the log of the daemon says more",
     Decision.TOO_LARGE: "let the forge send pushes alone",
     Decision.FLOODED: "nothing is lost: the source is looked at once the flood is over",
 }

@@ -11,6 +11,7 @@ import platform
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from fnmatch import fnmatchcase
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 from envwatch.redact import redact
@@ -423,11 +424,20 @@ class HubSettings:
 
 @dataclass(frozen=True, slots=True)
 class ProxyLogin:
-    """A proxy that has signed people in and says who they are, in headers that only it can set."""
+    """A proxy that has signed people in and says who they are, in headers that only it can set.
+
+    With `secret_file` it sends what that holds as well: the address alone is also that of others.
+    """
 
     user_header: str
     groups_header: str = ""
     trusted: tuple[str, ...] = ("127.0.0.1/32", "::1/128")
+    secret_file: Path | None = None
+
+    @property
+    def trusts_this_machine(self) -> bool:
+        networks = [ip_network(t, strict=False) for t in self.trusted]
+        return any(ip_address(a) in n for n in networks for a in ("127.0.0.1", "::1"))
 
 
 @dataclass(frozen=True, slots=True)

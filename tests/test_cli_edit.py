@@ -10,6 +10,7 @@ import pytest
 from cli_helpers import Place, Told, cli
 
 from envwatch.git.bare import Bare
+from envwatch.settings import Role
 
 AUTHOR = ("--author", "Ben Bitdiddle <ben@example.org>")
 TEXT = "name: demo\ndependencies:\n  - python=3.11\n"
@@ -207,9 +208,23 @@ def test_a_token_is_listed_with_all_that_it_may(place: Place) -> None:
 def test_a_revoked_token_is_listed_as_such(place: Place) -> None:
     place.cli("token", "create", "ada", "--namespaces", "people")
     assert place.cli("token", "revoke", "ada").code == 0
-    assert place.cli("token", "revoke", "ada", "--json").json == {"name": "ada", "revoked": True}
+    assert place.cli("token", "revoke", "ada", "--json").json["revoked"] is True
     assert place.cli("token", "list").lines[1].split()[:2] == ["ada", "revoked"]
     assert place.cli("token", "revoke", "nobody").code == 1
+
+
+def test_all_tokens_of_a_person_are_revoked_at_once(place: Place) -> None:
+    place.cli("token", "create", "bot", "--namespaces", "people")
+    with place.parts() as parts:
+        for name, owner in (("a", "ada"), ("b", "ada"), ("a", "grace")):
+            parts.catalog.tokens.create(name, ("people/*",), role=Role.VIEWER, owner=owner)
+    assert place.cli("token", "revoke", "--owner", "ada", "--json").json["held"] == 2
+    assert place.cli("token", "revoke", "--owner", "ada", "--json").json["held"] == 0
+    with place.parts() as parts:
+        held = {(t.owner, t.name) for t in parts.catalog.tokens.all() if not t.revoked_at}
+    assert held == {("", "bot"), ("grace", "a")}
+    assert place.cli("token", "revoke", "--owner", "nobody").code == 1
+    assert place.cli("token", "revoke").code == 2
 
 
 @pytest.mark.parametrize(

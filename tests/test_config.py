@@ -146,6 +146,26 @@ def test_credentials_that_everybody_can_read_are_refused(tmp_path: Path) -> None
     assert remarks(tmp_path, text, Level.ERROR) == []
 
 
+@pytest.mark.parametrize("trusted", ["", ", trusted: ['::1/128']", ", trusted: [0.0.0.0/0]"])
+def test_a_proxy_on_this_machine_needs_a_secret(tmp_path: Path, trusted: str) -> None:
+    text = f"login: {{proxy: {{user_header: X-User{trusted}}}}}"
+    (told,) = remarks(tmp_path, text, Level.ERROR)
+    assert told == "login.proxy: whoever has an account on this machine could say to be anybody"
+    secret = tmp_path / "secret"
+    secret.write_text("s3cret\n")
+    secret.chmod(0o644)
+    text = f"login: {{proxy: {{user_header: X-User, secret_file: secret{trusted}}}}}"
+    told = "login.proxy.secret_file: everybody can read it"
+    assert remarks(tmp_path, text, Level.ERROR) == [told]
+    secret.chmod(0o600)
+    assert remarks(tmp_path, text, Level.ERROR) == []
+
+
+def test_a_proxy_elsewhere_may_be_known_by_its_address(tmp_path: Path) -> None:
+    text = "login: {proxy: {user_header: X-User, trusted: [10.0.0.7/32]}}"
+    assert remarks(tmp_path, text, Level.ERROR) == []
+
+
 def test_secrets_of_hooks_that_everybody_can_read_are_refused(tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text("s3cret\n")

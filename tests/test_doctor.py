@@ -13,7 +13,7 @@ import standin_oidc
 
 from envwatch.cli import machine, main
 from envwatch.cli.logins import logins
-from envwatch.cli.machine import Verdict
+from envwatch.cli.machine import Finding, Verdict
 from envwatch.settings import (
     HubSettings,
     LoginSettings,
@@ -258,17 +258,29 @@ def test_doctor_tells_that_a_hub_is_away(tmp_path: Path) -> None:
     assert found.text.startswith("127.0.0.1:1: ")
 
 
+def found_of_proxy(root: Path, *trusted: str, secret_file: Path | None = None) -> Finding:
+    proxy = ProxyLogin("X-Forwarded-User", trusted=trusted, secret_file=secret_file)
+    (found,) = logins(Settings(root, login=LoginSettings(proxy=proxy)))
+    return found
+
+
 @pytest.mark.parametrize(
-    ("trusted", "verdict"),
+    ("trusted", "place"),
     [
-        (("127.0.0.1/32",), Verdict.WARN),
-        (("0.0.0.0/0",), Verdict.WARN),
-        (("::/0",), Verdict.WARN),
-        (("10.0.0.7/32",), Verdict.OK),
+        ("127.0.0.1/32", "on this machine"),
+        ("0.0.0.0/0", "on this machine"),
+        ("::/0", "on this machine"),
+        ("10.0.0.7/32", "at 10.0.0.7/32"),
     ],
 )
-def test_doctor_warns_where_everybody_here_can_be_anybody(
-    tmp_path: Path, trusted: tuple[str, ...], verdict: Verdict
-) -> None:
-    login = LoginSettings(proxy=ProxyLogin("X-Forwarded-User", trusted=trusted))
-    assert [f.verdict for f in logins(Settings(tmp_path, login=login))] == [verdict]
+def test_doctor_warns_where_others_can_be_anybody(tmp_path: Path, trusted: str, place: str) -> None:
+    found = found_of_proxy(tmp_path, trusted)
+    assert found.verdict is Verdict.WARN
+    assert found.text == f"whoever has an account {place} can say to be anybody"
+
+
+def test_doctor_reads_the_secret_of_a_proxy(tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    assert found_of_proxy(tmp_path, "127.0.0.1/32", secret_file=file).verdict is Verdict.FAIL
+    file.write_text("s3cret\n")
+    assert found_of_proxy(tmp_path, "127.0.0.1/32", secret_file=file).verdict is Verdict.OK

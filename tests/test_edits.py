@@ -141,6 +141,19 @@ def test_a_name_that_another_file_has_is_refused(lab: Lab) -> None:
         edit(lab, replace(NEW, path="a.yml"))
 
 
+def test_an_edit_of_one_environment_never_overwrites_the_file_of_another(lab: Lab) -> None:
+    other = replace(NEW, path="other.yml", text=text("python", name="other"))
+    edit(lab, other)
+    lab.parts.look("people")
+    before = lab.tip()
+    # `demo` is free, and whoever may make it saw the newest revision
+    with pytest.raises(Conflict, match=r"`other\.yml` is not the file of `demo`"):
+        edit(lab, replace(NEW, path="other.yml", seen=before, name="demo"))
+    assert lab.tip() == before
+    edit(lab, replace(other, text=text("python", "pip", name="other"), seen=before, name="other"))
+    assert lab.tip() != before
+
+
 @pytest.mark.parametrize(
     "path",
     ["", "/etc/x.yml", "../x.yml", "a/../b.yml", "a//b.yml", ".git/x.yml", "a/.GIT/hooks/x.yml",

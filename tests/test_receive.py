@@ -8,7 +8,7 @@ import json
 import logging
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -116,15 +116,33 @@ def test_a_forged_push_wakes_nothing_and_is_listed(stand: Stand) -> None:
     assert kept.revision == "", "what nobody signed names nothing"
 
 
-@pytest.mark.parametrize("name", ["nobody", "silent"])
-def test_a_source_without_a_hook_is_answered_like_one_that_is_not_there(
-    stand: Stand, name: str
-) -> None:
+@pytest.mark.parametrize("name", ["nobody", "silent", "locked", ""])
+def test_who_has_no_secret_cannot_tell_which_sources_there_are(stand: Stand, name: str) -> None:
     stand.add("silent", hook=False)
-    assert not stand.receiver.knows(name)
-    answer = stand.push(to=name)
-    assert answer == Answer(Decision.NO_HOOK, detail="no source of this name takes web hooks")
-    assert (stand.woken, stand.catalog.deliveries.of(name)) == ([], ())
+    stand.add("locked")
+    stand.secret("locked", "")
+    assert stand.push(to=name, key="guessed") == stand.push(key="guessed")
+    assert stand.receiver.too_large(name, {}) == stand.receiver.too_large("team", {})
+    assert stand.woken == []
+    assert stand.catalog.deliveries.of("nobody") == stand.catalog.deliveries.of("silent") == ()
+
+
+def test_as_many_secrets_are_tried_where_there_are_none(stand: Stand) -> None:
+    files = tuple(stand.secret(f"team{n}", f"s{n}") for n in range(3))
+    stand.sources.append(SourceSettings("many", SourceKind.GIT, "t", url="x", hook_secrets=files))
+    tried = [stand.receiver._padded(known) for known in ((), (b"a",), (b"a", b"b", b"c"))]
+    assert [len(set(each)) for each in tried] == [3, 3, 3]
+    assert tried[1][0] == b"a"
+
+
+def test_what_is_refused_is_noted_behind_the_answer(stand: Stand) -> None:
+    notes: list[Callable[[], None]] = []
+    for name in ("team", "nobody"):
+        stand.receiver.receive(name, {}, b"{}", notes.append)
+    assert stand.kept == []
+    for note in notes:
+        note()
+    assert stand.kept == [("refused", 0)]
 
 
 def test_what_the_body_says_is_only_a_hint(stand: Stand) -> None:
@@ -160,15 +178,15 @@ def test_old_and_new_secret_are_taken_side_by_side(stand: Stand) -> None:
 @pytest.mark.parametrize("text", ["", "\n", "x" * 5000])
 def test_a_file_without_a_secret_lets_nobody_in(stand: Stand, text: str) -> None:
     stand.secret("team", text)
-    assert stand.push(key="").decision is Decision.UNCHECKED
-    assert stand.push(key=text).decision is Decision.UNCHECKED
-    assert stand.woken == []
+    assert stand.push(key="").decision is Decision.REFUSED
+    assert stand.push(key=text).decision is Decision.REFUSED
+    assert (stand.woken, stand.kept) == ([], [("not checked", 0)] * 2)
 
 
 def test_a_pipe_in_place_of_a_secret_holds_nobody_up(stand: Stand) -> None:
     (stand.secrets / "team").unlink()
     os.mkfifo(stand.secrets / "team")
-    assert stand.push().decision is Decision.UNCHECKED
+    assert stand.push().decision is Decision.REFUSED
 
 
 def test_a_secret_that_is_away_is_told_once_and_without_its_content(
@@ -177,7 +195,7 @@ def test_a_secret_that_is_away_is_told_once_and_without_its_content(
     (stand.secrets / "team").unlink()
     with caplog.at_level(logging.ERROR):
         answers = [stand.push() for _ in range(9)]
-    assert {a.decision for a in answers} == {Decision.UNCHECKED}
+    assert {a.decision for a in answers} == {Decision.REFUSED}
     assert [r for r in caplog.messages if "cannot be read" in r] == [
         f"hook for team: `{stand.secrets / 'team'}` cannot be read: No such file or directory"
     ]

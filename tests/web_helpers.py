@@ -150,6 +150,7 @@ def stand(
             catalog, lambda: made.settings, lambda source, **_: made.woken.append(source)
         ),
         providers=providers,
+        patience=0.0,  # nobody makes archives here
     )
     app = create_app(context)
     app.test_client_class = Client
@@ -258,7 +259,8 @@ def keep_files(made: Stand, key: EnvKey, number: int) -> None:
     record = made.root / "record" / key.label
     record.mkdir(parents=True, exist_ok=True)
     for kind in artifacts.FROM_RECORD:
-        (record / kind).write_text(f"{kind} of {key} #{number}\n" * 40)
+        # an item of a list where it is read as yaml
+        (record / kind).write_text(f"- {kind} of {key} #{number}\n" * 40)
     generation = made.catalog.generations.get(key, number)
     kept = artifacts.publish(record, key, number, made.storage)
     made.catalog.generations.keep_artifacts(generation.id, kept)

@@ -9,7 +9,7 @@ import zlib
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import and_, delete, insert, select, update
+from sqlalchemy import delete, insert, or_, select, update
 
 from envwatch.catalog import rows, schema
 from envwatch.catalog.database import Database
@@ -75,22 +75,27 @@ class Tokens:
             found = c.execute(select(schema.token).order_by(TOKEN.id.desc()))
             return tuple(rows.token(row) for row in found)
 
-    def revoke(self, name: str, *, owner: str | None = None) -> None:
-        """Refuse all tokens of this name from now on. Done again, it changes nothing.
+    def revoke(self, name: str = "", *, owner: str | None = None) -> int:
+        """Refuse tokens from now on; how many held until now. Done again, it changes nothing.
 
-        With an owner only theirs; without one whoever's they are.
+        Those of this name, or all; with an owner only theirs, without one whoever's they are.
         """
-        of_name = TOKEN.name == name
-        if owner is not None:
-            of_name = and_(of_name, TOKEN.owner == owner)
+        meant = [TOKEN.name == name] if name else []
+        meant += [TOKEN.owner == owner] if owner is not None else []
+        if not meant:
+            raise Conflict("neither a token nor a person is named")
         with self._database.write(news=False) as c:
-            if c.execute(select(TOKEN.id).where(of_name)).first() is None:
-                raise NotFound(f"there is no token `{name}`", hint="see `envwatch token list`")
-            c.execute(
+            if c.execute(select(TOKEN.id).where(*meant)).first() is None:
+                what = f"there is no token `{name}`" if name else f"`{owner}` has no token"
+                raise NotFound(what, hint="see `envwatch token list`")
+            now = datetime.now(UTC)
+            ended = c.execute(
                 update(schema.token)
-                .where(of_name, TOKEN.revoked_at.is_(None))
-                .values(revoked_at=datetime.now(UTC))
+                .where(*meant, TOKEN.revoked_at.is_(None))
+                .where(or_(TOKEN.expires_at.is_(None), TOKEN.expires_at > now))
+                .values(revoked_at=now)
             )
+            return ended.rowcount
 
     def forget(self, start: str, before: datetime) -> None:
         """Drop those whose names begin so and that ended before then: the audit trail has them."""

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from ipaddress import ip_address, ip_network
 
 from envwatch.cli.machine import Finding, Verdict
 from envwatch.errors import ConfigError, SigninError
-from envwatch.settings import LoginSettings, Network, Settings
+from envwatch.settings import LoginSettings, Network, ProxyLogin, Settings
 from envwatch.signin import open_providers
-
-LOOPBACK = (ip_address("127.0.0.1"), ip_address("::1"))
+from envwatch.signin.secret import read_secret
 
 
 def logins(settings: Settings) -> Iterator[Finding]:
@@ -23,7 +21,7 @@ def logins(settings: Settings) -> Iterator[Finding]:
         only = replace(said, oidc=None, proxy=None)
         yield _asked("login by JupyterHub", only, settings.network)
     if said.proxy:
-        yield _proxied(said.proxy.trusted)
+        yield _proxied(said.proxy)
 
 
 def _asked(subject: str, login: LoginSettings, network: Network) -> Finding:
@@ -34,10 +32,15 @@ def _asked(subject: str, login: LoginSettings, network: Network) -> Finding:
         return Finding(subject, Verdict.FAIL, e.message, e.hint)
 
 
-def _proxied(trusted: tuple[str, ...]) -> Finding:
-    networks = [ip_network(t, strict=False) for t in trusted]
-    if any(address in network for network in networks for address in LOOPBACK):
-        text = "whoever has an account on this machine can say to be anybody"
-        hint = "if others have one: let the proxy ask from an address of its own, and trust that"
-        return Finding("login by proxy", Verdict.WARN, text, hint)
-    return Finding("login by proxy", Verdict.OK, f"from {', '.join(trusted)}")
+def _proxied(said: ProxyLogin) -> Finding:
+    subject, places = "login by proxy", ", ".join(said.trusted)
+    if said.secret_file is None:
+        where = "on this machine" if said.trusts_this_machine else f"at {places}"
+        text = f"whoever has an account {where} can say to be anybody"
+        hint = "let the proxy send a secret as well: `login.proxy.secret_file`"
+        return Finding(subject, Verdict.WARN, text, hint)
+    try:
+        read_secret(said.secret_file)
+    except SigninError as e:
+        return Finding(subject, Verdict.FAIL, e.message, e.hint)
+    return Finding(subject, Verdict.OK, f"from {places}, with a secret")

@@ -159,6 +159,8 @@ def _create_token(server: Server, a: Mapping[str, Any], _: float) -> Answer:
 
 
 def _revoke_token(server: Server, a: Mapping[str, Any], _: float) -> Answer:
+    if a.get("owner"):
+        raise Conflict("the tokens of others are revoked on the host", hint="without `--url`")
     server.api("DELETE", f"/token/{part(a['name'])}/")
     return {"name": a["name"], "revoked": True}
 

@@ -96,16 +96,22 @@ def listed(options: Options, as_json: bool) -> None:
 
 
 @command.command()
-@click.argument("name")
+@click.argument("name", required=False, default="")
+@click.option(
+    "--owner", default="", metavar="PERSON", help="Only theirs; without NAME all of them."
+)
 @json_option
 @click.pass_obj
-def revoke(options: Options, name: str, as_json: bool) -> None:
-    """Refuse a token from now on."""
+def revoke(options: Options, name: str, owner: str, as_json: bool) -> None:
+    """Refuse the tokens of this name, or of one person, from now on."""
+    if not name and not owner:
+        raise click.UsageError("name a token, or a person by --owner")
     with open_house(options) as house:
-        answer = house.ask("revoke_token", name=name)
+        answer = house.ask("revoke_token", name=name, owner=owner)
     if as_json:
         print_json(answer)
-    say(f"the token {name} is refused from now on")
+    what = f"the token {name}" if name else "every token"
+    say(f"{what}{f' of {owner}' if owner else ''} is refused from now on")
 
 
 def _row(token: TokenRecord, now: datetime) -> tuple[str, ...]:

@@ -59,7 +59,7 @@ def login_of(config: sections.Config, base: Path) -> LoginSettings:
     login = LoginSettings(
         oidc=_oidc(said.oidc, base) if said.oidc else None,
         jupyterhub=_hub(said.jupyterhub, base) if said.jupyterhub else None,
-        proxy=_proxy(said.proxy) if said.proxy else None,
+        proxy=_proxy(said.proxy, base) if said.proxy else None,
     )
     return login if said.session is None else replace(login, session=said.session)
 
@@ -74,8 +74,10 @@ def _hub(said: sections.Hub, base: Path) -> HubSettings:
     return HubSettings(secret_file=_file(base, said.client_secret_file), **given)
 
 
-def _proxy(said: sections.ProxyUser) -> ProxyLogin:
-    return ProxyLogin(**said.model_dump(exclude_none=True))
+def _proxy(said: sections.ProxyUser, base: Path) -> ProxyLogin:
+    given = said.model_dump(exclude={"secret_file"}, exclude_none=True)
+    file = _file(base, said.secret_file) if said.secret_file else None
+    return ProxyLogin(secret_file=file, **given)
 
 
 def _file(base: Path, text: str) -> Path:
@@ -84,15 +86,12 @@ def _file(base: Path, text: str) -> Path:
 
 def problems(config: sections.Config, base: Path) -> Iterator[Problem]:
     login = config.login or sections.Login()
-    for key in ("oidc", "jupyterhub"):
-        said = getattr(login, key)
+    for key, said in (("oidc", login.oidc), ("jupyterhub", login.jupyterhub)):
         if said is not None:
             where = ("login", key, "client_secret_file")
-            path = _file(base, said.client_secret_file)
-            # it is read when somebody signs in: until then it may come
-            yield from (replace(p, level=Level.WARNING) for p in file_problems(path, where))
-            if mode_of(path) & (stat.S_IROTH | stat.S_IWOTH):
-                yield Problem(where, "everybody can read it", f"chmod 600 {path}")
+            yield from _secret(_file(base, said.client_secret_file), where)
+    if login.proxy is not None:
+        yield from _of_proxy(login.proxy, base)
     if (login.oidc or login.jupyterhub) and not (config.web and config.web.url):
         text = "people are sent back to an address that only this machine reaches"
         yield Problem(("login",), text, "say in `web.url` what they see", Level.WARNING)
@@ -104,3 +103,20 @@ def problems(config: sections.Config, base: Path) -> Iterator[Problem]:
         text = "nobody may see anything: others than this machine can ask"
         hint = 'say who may, for example `access: {anonymous: {"*": viewer}}`'
         yield Problem(("web",), text, hint, Level.WARNING)
+
+
+def _of_proxy(said: sections.ProxyUser, base: Path) -> Iterator[Problem]:
+    made = _proxy(said, base)
+    if made.secret_file is not None:
+        yield from _secret(made.secret_file, ("login", "proxy", "secret_file"))
+    elif made.trusts_this_machine:
+        text = "whoever has an account on this machine could say to be anybody"
+        hint = "let the proxy send a secret: name the file that holds it in `secret_file`"
+        yield Problem(("login", "proxy"), text, hint)
+
+
+def _secret(path: Path, where: tuple[str, ...]) -> Iterator[Problem]:
+    # it is read when somebody signs in: until then it may come
+    yield from (replace(p, level=Level.WARNING) for p in file_problems(path, where))
+    if mode_of(path) & (stat.S_IROTH | stat.S_IWOTH):
+        yield Problem(where, "everybody can read it", f"chmod 600 {path}")

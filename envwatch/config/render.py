@@ -251,6 +251,7 @@ def _login(login: LoginSettings) -> dict[str, Any]:
             "user_header": login.proxy.user_header,
             "groups_header": login.proxy.groups_header,
             "trusted": list(login.proxy.trusted),
+            "secret_file": _path(login.proxy.secret_file) if login.proxy.secret_file else None,
         }
         if login.proxy
         else None,

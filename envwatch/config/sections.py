@@ -308,6 +308,10 @@ class ProxyUser(Section):
     user_header: HeaderName = Field(description="The header with the name")
     groups_header: HeaderName | None = _key("The header with the groups, separated by commas")
     trusted: tuple[Address, ...] | None = _key("Addresses and networks from which it asks")
+    secret_file: PathText | None = _key(
+        "A file with the secret alone that it sends as `X-Envwatch-Proxy-Secret`. Not given:"
+        " whoever asks from such an address is believed; needed where this machine is one"
+    )
 
 
 class Login(Section):

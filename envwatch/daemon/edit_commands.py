@@ -89,6 +89,6 @@ class EditCommands:
             "token": made.secret,
         }
 
-    def revoke_token(self, name: str) -> Answer:
-        self._parts.catalog.tokens.revoke(name)
-        return {"name": name, "revoked": True}
+    def revoke_token(self, name: str = "", owner: str = "") -> Answer:
+        held = self._parts.catalog.tokens.revoke(name, owner=owner or None)
+        return {"name": name, "owner": owner, "revoked": True, "held": held}

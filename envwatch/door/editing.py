@@ -136,6 +136,8 @@ class Editor:
         """The commit on top of `tip`; no ref has moved."""
         wanted, change = asked
         now = commits.blob_at(run, tip, change.path) if tip else ""
+        if now and wanted.name:
+            _check_owner(self.judge.key_of(source, before, change.path), wanted)
         _check_seen(run, tip, now, wanted)
         if now and change.data is not None and now == _blob(run, change.data):
             return Edited(source.name, change.path, tip, source.branch, live=True, changed=False)
@@ -173,6 +175,14 @@ def _change(source: GitSource, wanted: Edit) -> Change:
     if data is not None and len(data) > files.limit_of(path):
         raise SpecError(files.too_large(path, "").problem.text, path=path)  # type: ignore[union-attr]  # it has one
     return Change(path, data)
+
+
+def _check_owner(owner: EnvKey | None, wanted: Edit) -> None:
+    """Who may change one environment must not overwrite the file of another, nor learn of it."""
+    if owner is not None and owner.name != wanted.name:
+        raise Conflict(
+            f"`{wanted.path}` is not the file of `{wanted.name}`", hint="give it another name"
+        )
 
 
 def _check_seen(run: Run, tip: str, now: str, wanted: Edit) -> None:

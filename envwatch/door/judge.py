@@ -64,6 +64,10 @@ class Judge:
         outcomes = tuple(self._outcomes(plan, touched))
         return Verdict(tuple(f.messages[0] for f in ours), tuple(warned), outcomes, plan.files)
 
+    def key_of(self, source: SourceSettings, snapshot: Snapshot, path: str) -> EnvKey | None:
+        """The environment that a file of a snapshot is for."""
+        return next((f.key for f in self._plan(source, snapshot).files if f.path == path), None)
+
     def _refused(self, source: SourceSettings, snapshot: Snapshot) -> set[str]:
         files = self._plan(source, snapshot).files
         return {f.path for f in files if f.state is FileState.REFUSED}

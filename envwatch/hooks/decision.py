@@ -7,7 +7,10 @@ from http import HTTPStatus
 
 
 class Decision(StrEnum):
-    """`another branch` is a ref that the source does not follow: it counts as a poll."""
+    """`another branch` is a ref that the source does not follow: it counts as a poll.
+
+    `not checked` and `no hook` are told as `refused`: who has no secret learns of no source.
+    """
 
     WOKEN = "woken"
     ELSEWHERE = "another branch"
@@ -28,6 +31,6 @@ _STATUS = {
     Decision.REFUSED: HTTPStatus.UNAUTHORIZED,
     Decision.TOO_LARGE: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     Decision.FLOODED: HTTPStatus.TOO_MANY_REQUESTS,
-    Decision.UNCHECKED: HTTPStatus.SERVICE_UNAVAILABLE,
-    Decision.NO_HOOK: HTTPStatus.NOT_FOUND,
+    Decision.UNCHECKED: HTTPStatus.UNAUTHORIZED,
+    Decision.NO_HOOK: HTTPStatus.UNAUTHORIZED,
 }

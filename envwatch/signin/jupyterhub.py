@@ -10,6 +10,7 @@ from envwatch.errors import SigninRefused
 from envwatch.settings import HubSettings, Network
 from envwatch.signin import talk
 from envwatch.signin.attempt import Attempt, Returned
+from envwatch.signin.secret import read_secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class JupyterHub:
             "code": returned.code,
             "redirect_uri": attempt.back,
             "client_id": self.settings.client_id,
-            "client_secret": talk.read_secret(self.settings.secret_file),
+            "client_secret": read_secret(self.settings.secret_file),
         }
         told = talk.post(self._api("oauth2/token"), self.network, values, {})
         access = told.get("access_token")
@@ -46,7 +47,7 @@ class JupyterHub:
         return self._person(access)
 
     def check(self) -> str:
-        talk.read_secret(self.settings.secret_file)
+        read_secret(self.settings.secret_file)
         found = talk.get(self._api(""), self.network).get("version")
         return f"{self.settings.url}, version {str(found)[:20]}"
 

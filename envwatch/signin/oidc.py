@@ -23,6 +23,7 @@ from envwatch.settings import Network, OidcSettings
 from envwatch.signin import talk
 from envwatch.signin.attempt import Attempt, Returned
 from envwatch.signin.claims import identity_of, missing
+from envwatch.signin.secret import read_secret
 
 LEEWAY = 60  # seconds that clocks may differ
 FRESH = 3600.0  # seconds that what a provider says of itself holds
@@ -98,7 +99,7 @@ class Oidc:
         return identity_of(claims, self.settings)
 
     def check(self) -> str:
-        talk.read_secret(self.settings.secret_file)
+        read_secret(self.settings.secret_file)
         for name in ("authorization_endpoint", "token_endpoint"):
             self._endpoint(name)
         count = len(self._keys(FRESH).keys)
@@ -135,7 +136,7 @@ class Oidc:
     # ------------------------------------------------------------ the token
 
     def _exchange(self, attempt: Attempt, code: str) -> dict[str, Any]:
-        secret, said = talk.read_secret(self.settings.secret_file), self.settings
+        secret, said = read_secret(self.settings.secret_file), self.settings
         values = {
             "grant_type": "authorization_code",
             "code": code,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -30,19 +29,6 @@ def post(
     """What the answer to a form says. Raises SigninError, SigninRefused."""
     body = urlencode(values).encode()
     return _object(_ask("POST", url, network, {**JSON, "Content-Type": FORM, **headers}, body), url)
-
-
-def read_secret(path: Path) -> str:
-    """The secret that a file holds, which may be another one than a minute ago."""
-    try:
-        text = path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as e:
-        reason = e.strerror if isinstance(e, OSError) else "it is not text"
-        hint = "envwatch must be able to read it"
-        raise SigninError(f"the secret in `{path}` cannot be read: {reason}", hint=hint) from e
-    if not text or "\n" in text:
-        raise SigninError(f"`{path}` must hold the secret alone, in one line")
-    return text
 
 
 def _ask(

@@ -11,6 +11,7 @@ from jinja2 import StrictUndefined
 
 from envwatch.rights import Rights
 from envwatch.web import text
+from envwatch.web.answers import refuse_large_numbers
 from envwatch.web.api import create_api
 from envwatch.web.cache import Cache
 from envwatch.web.context import NAME, Asset, Context, Health, Site, site
@@ -83,6 +84,7 @@ def create_app(context: Context) -> Flask:
         app.register_blueprint(blueprint)
     add_faults(app)
     app.before_request(drop_many_ranges)
+    app.before_request(refuse_large_numbers)
     add_forms(app)
     app.after_request(add_headers)
     app.after_request(keep_private)

@@ -10,12 +10,14 @@ from typing import Any
 from flask import Response, render_template, request, url_for
 from pydantic import TypeAdapter
 
+from envwatch.errors import NotFound
 from envwatch.views import environments as lists
 from envwatch.web.cache import Answer
 from envwatch.web.context import site
 from envwatch.web.seeing import scope
 from envwatch.web.visitor import visitor
 
+LARGEST = 2**53  # what JSON keeps exactly
 HTML = "text/html; charset=utf-8"
 JSON = "application/json"
 
@@ -96,6 +98,12 @@ def _twin() -> str:
     """The address of this very page as JSON, its filters included."""
     values: dict[str, Any] = {**request.args.to_dict(), **(request.view_args or {})}
     return url_for(str(request.endpoint), **{**values, "form": Form.DATA.value})
+
+
+def refuse_large_numbers() -> None:
+    """What the catalog has no room for is the number of nothing. Raises NotFound."""
+    if any(isinstance(v, int) and v > LARGEST for v in (request.view_args or {}).values()):
+        raise NotFound("there is no such number")
 
 
 def number(name: str = "page") -> int:

@@ -10,7 +10,7 @@ from copy import copy
 from typing import Any
 
 from waitress.channel import HTTPChannel
-from waitress.parser import HTTPRequestParser
+from waitress.parser import HTTPRequestParser, ParsingError
 
 BODY = 2**20  # bytes
 
@@ -23,12 +23,13 @@ def small(path: str, authorization: str) -> int:  # noqa: ARG001  # one answer f
 
 
 def channel_class(limit: Limit) -> type[HTTPChannel]:
-    """A channel whose requests may be as large as `limit` says."""
+    """A channel whose requests may be as large as `limit` says, and end in one way alone."""
 
     class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress ships no types
         def parse_header(self, header_plus: bytes) -> None:
             super().parse_header(header_plus)
             headers: Mapping[str, str] = self.headers
+            _refuse_two_ends(headers, chunked=self.chunked)
             most = limit(self.path, headers.get("AUTHORIZATION", ""))
             if most != self.adj.max_request_body_size:
                 self.adj: Any = copy(self.adj)
@@ -38,3 +39,10 @@ def channel_class(limit: Limit) -> type[HTTPChannel]:
         parser_class = Parser
 
     return Channel
+
+
+def _refuse_two_ends(headers: Mapping[str, str], *, chunked: bool) -> None:
+    """Where a proxy takes another end for the right one, a second request hides in the body."""
+    # waitress takes a coding that it follows out of the headers, and leaves one of HTTP/1.0 there
+    if "TRANSFER_ENCODING" in headers or (chunked and "CONTENT_LENGTH" in headers):
+        raise ParsingError("both Content-Length and Transfer-Encoding, or a coding of HTTP/1.0")

@@ -6,10 +6,10 @@ from typing import Any
 
 from envwatch.catalog.records import EnvironmentRecord
 from envwatch.errors import Conflict
-from envwatch.model import EnvKey
 from envwatch.settings import Role
 from envwatch.web.actions import Actions
 from envwatch.web.context import site
+from envwatch.web.seeing import seen
 from envwatch.web.visitor import need, refused, visitor
 
 PAGE: dict[str, Any] = {"form": "page"}
@@ -17,7 +17,7 @@ PAGE: dict[str, Any] = {"form": "page"}
 
 def changeable(namespace: str, name: str) -> EnvironmentRecord:
     """An environment that may be changed. Raises NotFound, Unknown, Forbidden."""
-    key = EnvKey(namespace, name)
+    key = seen(namespace, name)
     need(Role.DEVELOPER, key)
     return site().context.catalog.generations.environment(key)
 

@@ -52,7 +52,8 @@ class Context:
 
     `ask_archive` has an archive made; `hooks` takes what forges send; `next_look` is when a source
     is looked at, at the latest; `providers` sign people in. `actions` does what pages and the API
-    may ask for; without it they only read.
+    may ask for; without it they only read. `patience` is for how many seconds a request of the API
+    waits for an archive to be made.
     """
 
     catalog: Catalog
@@ -67,6 +68,7 @@ class Context:
     git: GitDoor | None = None
     providers: tuple[Provider, ...] = ()
     actions: Actions | None = None
+    patience: float = 45.0
 
     @property
     def settings(self) -> Settings:

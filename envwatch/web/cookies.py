@@ -12,9 +12,11 @@ HOST_ONLY = "__Host-"  # browsers take such a cookie from no other host, nor wit
 
 
 def read(name: str) -> str:
-    """The value of a cookie, empty where there is none. The stricter name counts first."""
-    found = request.cookies.get(f"{HOST_ONLY}{name}") or request.cookies.get(name, "")
-    return found[:4000]
+    """The value of a cookie, empty where there is none.
+
+    Over https only the strict name counts: the other could be set by a neighbour of this host.
+    """
+    return request.cookies.get(_full(name), "")[:4000]
 
 
 def write(response: Response, name: str, value: str, seconds: float | None = None) -> None:

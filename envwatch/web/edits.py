@@ -86,7 +86,10 @@ def edit(namespace: str, name: str) -> Response:
 
 @edits.post("/<namespace>/<name>/edit")
 def change(namespace: str, name: str) -> Response:
-    return _sent(replace(_typed(), namespace=namespace), changeable(namespace, name))
+    env = changeable(namespace, name)
+    # whoever may change one environment says nothing of where its file is
+    source = "" if env.retired_at is not None else env.source
+    return _sent(replace(_typed(), namespace=namespace, path=env.path, source=source), env)
 
 
 @edits.post("/<namespace>/<name>/delete")

@@ -50,7 +50,7 @@ def protect() -> Response | None:
     header = request.headers.get("Authorization", "")
     if header[:7].lower() == "bearer ":
         return None
-    if not _is_from_here():
+    if not is_from_here():
         raise Forbidden("this was not sent by a page of this host", hint="open the page itself")
     # browsers send the password that they once were told by themselves, programs as they want
     if secret_of(header) or _is_right(_sent()):
@@ -156,7 +156,7 @@ def _made(secret: str, use: str) -> str:
 # ---------------------------------------------------------------- where it comes from
 
 
-def _is_from_here() -> bool:
+def is_from_here() -> bool:
     """As browsers tell it. Programs that are none tell nothing, and have no cookie to abuse."""
     site_of = request.headers.get("Sec-Fetch-Site", "")
     origin = request.headers.get("Origin", "")

@@ -66,6 +66,7 @@ def name_no_host(response: Response) -> Response:
         parts = urlsplit(response.location)
         path = "/" + parts.path.lstrip("/")
         response.location = f"{path}?{parts.query}" if parts.query else path
+        response.set_data(b"")  # that host would stand in it as well
     return response
 
 

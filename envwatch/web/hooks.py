@@ -7,7 +7,7 @@ from http import HTTPStatus
 from flask import Blueprint, Response, jsonify, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from envwatch.receive import MOST_BYTES, Answer
+from envwatch.receive import MOST_BYTES, Answer, Work
 from envwatch.web.context import site
 
 hooks = Blueprint("hooks", __name__)
@@ -18,11 +18,17 @@ def receive(source: str) -> Response:
     receiver = site().context.hooks
     headers = {name.lower(): value for name, value in request.headers}
     request.max_content_length = MOST_BYTES
+    notes: list[Work] = []
     try:
-        body = request.get_data(cache=False) if receiver.knows(source) else b""
+        body = request.get_data(cache=False)
+        answer = receiver.receive(source, headers, body, notes.append)
     except RequestEntityTooLarge:
-        return _said(receiver.too_large(source, headers))
-    return _said(receiver.receive(source, headers, body))
+        answer = receiver.too_large(source, headers, notes.append)
+    response = _said(answer)
+    for note in notes:
+        # behind the answer: else its time would tell which sources there are
+        response.call_on_close(note)
+    return response
 
 
 def _said(answer: Answer) -> Response:

@@ -13,12 +13,14 @@ from envwatch.web.seeing import seen, seen_build
 
 logs = Blueprint("logs", __name__)
 
+LONGEST = 2**40  # bytes; no log is as long, and a file system may have no place beyond
+
 
 @logs.get("/<namespace>/<name>/builds/<int:build_id>/log")
 def follow(namespace: str, name: str, build_id: int) -> Response:
     """What came after `offset`, when to ask for more, and whether there will be more."""
     build = seen_build(seen(namespace, name), build_id)
-    offset = max(0, request.args.get("offset", 0, type=int))
+    offset = max(0, min(request.args.get("offset", 0, type=int), LONGEST))
     piece = logfile.piece(site().context.log_path(build_id), offset, over=build.state.over)
     response = jsonify({k: v for k, v in asdict(piece).items() if k != "cut"})
     response.headers["Cache-Control"] = "no-store"

@@ -10,6 +10,7 @@ from envwatch.model import EnvKey
 from envwatch.settings import Role
 from envwatch.views import environments
 from envwatch.views.scope import Scope, has_environment, scope_of
+from envwatch.views.scope import seen_sources as sources_of
 from envwatch.web.context import site
 from envwatch.web.visitor import hidden, need, visitor
 
@@ -26,11 +27,24 @@ def seen(namespace: str, name: str) -> EnvKey:
     """An environment that may be seen, if there is one. Raises NotFound."""
     key = EnvKey(namespace, name)
     who = need(Role.VIEWER, key)
-    if scope().partial:  # it may be a preview of what is not seen
-        with site().context.catalog.database.read() as c:
-            if not has_environment(c, key, scope()):
-                raise hidden(who, f"there is no environment `{key}`")
+    if not sees(key):
+        raise hidden(who, f"there is no environment `{key}`")
     return key
+
+
+def sees(key: EnvKey) -> bool:
+    """May whoever asks see it, if there is one?"""
+    if not scope().partial:
+        return visitor().may(Role.VIEWER, key)
+    # it may be a preview of what is not seen
+    with site().context.catalog.database.read() as c:
+        return has_environment(c, key, scope())
+
+
+def seen_sources() -> frozenset[str]:
+    """The names of the sources that whoever asks may see."""
+    with site().context.catalog.database.read() as c:
+        return sources_of(c, scope())
 
 
 def seen_namespace(name: str) -> None:

@@ -18,7 +18,8 @@ from envwatch.web.arriving import arrived
 from envwatch.web.attempts import VALID
 from envwatch.web.context import site
 from envwatch.web.parts import absolute
-from envwatch.web.visitor import of_proxy, whoever
+from envwatch.web.proxied import of_proxy
+from envwatch.web.visitor import whoever
 
 logger = logging.getLogger(__name__)
 signin = Blueprint("signin", __name__)

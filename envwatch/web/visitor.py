@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address, ip_network
-
 from flask import g, request
 
-from envwatch.access import Identity, Visitor, person_name
+from envwatch.access import Visitor
 from envwatch.errors import EnvwatchError, Forbidden, NotFound, Unknown
 from envwatch.model import EnvKey
-from envwatch.settings import EVERYWHERE, ProxyLogin, Role
+from envwatch.settings import EVERYWHERE, Role
 from envwatch.web import cookies
 from envwatch.web.arriving import arrived
 from envwatch.web.context import site
+from envwatch.web.proxied import of_proxy
 from envwatch.web.tokens import secret_of, unknown
-
-COOKIE = cookies.SESSION
 
 
 def visitor() -> Visitor:
@@ -79,7 +76,7 @@ def _found() -> Visitor:
         if found is None:
             raise unknown(site().failures, request, given=True)
         return found
-    cookie = cookies.read(COOKIE)
+    cookie = cookies.read(cookies.SESSION)
     of_session = rights.of_session(cookie) if cookie else None
     if of_session is not None:
         return of_session
@@ -88,32 +85,3 @@ def _found() -> Visitor:
         arrived(identity, "proxy")
         return rights.of(identity)
     return rights.anonymous()
-
-
-def of_proxy(said: ProxyLogin) -> Identity | None:
-    """Whom a proxy has signed in: believed only where the proxy itself is asking."""
-    name = person_name(_header(said.user_header))
-    if not name or not _is_trusted(said.trusted):
-        return None
-    groups = _header(said.groups_header) if said.groups_header else ""
-    found = (part.strip() for part in groups.split(","))
-    return Identity(name, tuple(g for g in found if g and g.isprintable() and len(g) <= 255))
-
-
-def _header(name: str) -> str:
-    """WSGI reads headers as Latin-1, proxies write UTF-8."""
-    found = request.headers.get(name, "")
-    try:
-        return found.encode("latin-1").decode()
-    except UnicodeError:
-        return found
-
-
-def _is_trusted(trusted: tuple[str, ...]) -> bool:
-    # the address of the connection: what stands in forwarded headers anybody can write
-    before = request.environ.get("werkzeug.proxy_fix.orig", request.environ)
-    try:
-        address = ip_address(before.get("REMOTE_ADDR", ""))
-    except ValueError:
-        return False  # a socket has none
-    return any(address in ip_network(t, strict=False) for t in trusted)

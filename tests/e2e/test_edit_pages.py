@@ -17,16 +17,20 @@ from envwatch.model import EnvKey
 
 KEY = EnvKey("lab", "demo")
 
+SECRET = "what only the proxy knows"
+
 
 @pytest.fixture
-def running(make_running: Callable[..., Running]) -> Running:
+def running(make_running: Callable[..., Running], tmp_path: Path) -> Running:
+    (tmp_path / "proxy-secret").write_text(SECRET)
+    (tmp_path / "proxy-secret").chmod(0o600)
     grants = [{"role": "developer", "namespaces": ["lab"], "users": ["ada"]}]
     grants.append({"role": "viewer", "namespaces": ["lab"], "users": ["bob"]})
     running = make_running(
         {"name": "lab", "managed": True},
         {"name": "other", "managed": True},
         access={"grants": grants, "own_namespace": False},
-        login={"proxy": {"user_header": "X-Person"}},
+        login={"proxy": {"user_header": "X-Person", "secret_file": "proxy-secret"}},
     )
     running.start()
     return running
@@ -40,7 +44,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 
 def page_of(browser: Browser, running: Running, name: str = "", *, script: bool = True) -> Page:
     """A browser behind the proxy that has signed this person in."""
-    headers = {"X-Person": name} if name else {}
+    headers = {"X-Person": name, "X-Envwatch-Proxy-Secret": SECRET} if name else {}
     context = browser.new_context(
         base_url=f"http://127.0.0.1:{running.port}",
         extra_http_headers=headers,

@@ -21,6 +21,7 @@ from running import Running, cli, ended, text
 from waiting import wait_for
 
 PROGRAMS = Path(sys.executable).parent
+SECRET = "0123456789abcdef0123456789abcdef"
 NOBODY = 65534
 SHOW = "import os, sys; print(os.environ.get('CONDA_DEFAULT_ENV'), os.path.realpath(sys.prefix))"
 WHERE = "import rich; print(rich.__file__)"
@@ -68,8 +69,10 @@ def running(tmp_path_factory: pytest.TempPathFactory, channel: Path) -> Iterator
     repo = make_repo(folder / "environments")
     repo.commit({"demo/environment.yml": text("python", "ipykernel", "rich")})
     source = {"name": "team", "git": str(repo.path), "branch": "main", "namespace": "analyst"}
+    (folder / "proxy-secret").write_text(SECRET)
+    (folder / "proxy-secret").chmod(0o600)
     more = {
-        "login": {"proxy": {"user_header": "X-Person"}},
+        "login": {"proxy": {"user_header": "X-Person", "secret_file": "proxy-secret"}},
         "access": {"grants": [{"role": "viewer", "namespaces": ["analyst"], "users": ["ada"]}]},
     }
     with ended(Running(folder, channel, [source], more)) as running:
@@ -96,7 +99,9 @@ def ada(running: Running, tmp_path: Path) -> Person:
 def told(running: Running, name: str) -> dict[str, str]:
     """The texts on the page, by their names."""
     address = f"http://127.0.0.1:{running.port}/use"
-    asked = urllib.request.Request(address, headers={"X-Person": name})
+    asked = urllib.request.Request(
+        address, headers={"X-Person": name, "X-Envwatch-Proxy-Secret": SECRET}
+    )
     with urllib.request.urlopen(asked, timeout=20) as answer:  # noqa: S310  # ours
         page = answer.read().decode()
     found = re.findall(

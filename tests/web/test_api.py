@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from web_helpers import DEMO, Stand, ask, commit, publish
 from werkzeug.test import TestResponse
 
+from envwatch.access import Identity
 from envwatch.model import EnvKey
 from envwatch.settings import AccessSettings, Role
 
@@ -315,10 +317,23 @@ def test_a_write_from_another_page_is_refused(filled: Stand, secret: str) -> Non
         assert answer.status_code == 403, headers
         # … who sends a token is no browser that was led here
         assert call(filled, path, secret, method="DELETE", headers=headers).status_code == 409
-    filled.client.set_cookie("envwatch_session", "x")
+    filled.catalog.people.seen(Identity("ada"), "test")
+    session = filled.catalog.people.open_session("ada", 600)
+    filled.client.set_cookie("__Host-envwatch_session", session)
     assert call(filled, path, method="DELETE").status_code == 403
-    same = {"Origin": "https://env.example.org"}
-    assert call(filled, path, method="DELETE", headers=same).status_code == 404
+    for same in ({"Origin": "https://env.example.org"}, {"Sec-Fetch-Site": "same-origin"}):
+        assert call(filled, path, method="DELETE", headers=same).status_code == 404
+    elsewhere = {"Origin": "https://env.example.org", "Sec-Fetch-Site": "same-site"}
+    assert call(filled, path, method="DELETE", headers=elsewhere).status_code == 403
+
+
+def test_a_password_that_a_browser_remembers_is_no_consent(filled: Stand, secret: str) -> None:
+    password = b64encode(f"any:{secret}".encode()).decode()
+    headers = {"Authorization": f"Basic {password}", "Origin": "https://evil.example"}
+    path = "/environment/analyst/demo/"
+    assert call(filled, path, method="DELETE", headers=headers).status_code == 403
+    del headers["Origin"]
+    assert call(filled, path, method="DELETE", headers=headers).status_code == 409
 
 
 # ---------------------------------------------------------------- tokens

@@ -79,11 +79,17 @@ def test_a_forged_push_is_told_why_and_what_to_do(hooked: Stand) -> None:
     assert hooked.woken == []
 
 
-def test_a_source_without_hooks_cannot_be_told_from_none(hooked: Stand) -> None:
-    answers = [post(hooked, to=name) for name in ("local", "nobody")]
-    assert [a.status_code for a in answers] == [404, 404]
-    assert answers[0].data == answers[1].data
-    assert dict(answers[0].headers) == dict(answers[1].headers)
+@pytest.mark.parametrize("body", [PUSH, b"", b"x" * (MOST_BYTES + 1)], ids=["push", "none", "big"])
+def test_who_has_no_secret_cannot_tell_which_sources_there_are(hooked: Stand, body: bytes) -> None:
+    wrong = signed(body, b"guessed")
+    answers = [
+        hooked.client.post(f"/hooks/{name}", data=body, headers=wrong)
+        for name in ("team", "local", "nobody", "%00")
+    ]
+    assert {a.status_code for a in answers} == {413 if len(body) > MOST_BYTES else 401}
+    assert len({a.data for a in answers}) == 1
+    assert len({str(a.headers) for a in answers}) == 1
+    assert value(hooked, "webhook_total", result="no hook") == 3
 
 
 def test_a_flood_is_answered_so(hooked: Stand) -> None:

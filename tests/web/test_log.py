@@ -51,6 +51,7 @@ def test_the_last_line_of_an_ended_build_needs_no_end(running: Stand) -> None:
 def test_an_offset_beyond_the_log_gives_nothing(running: Stand) -> None:
     running.log(1, b"one\n")
     assert ask_log(running, 10**12)["text"] == ""
+    assert ask_log(running, 10**20)["text"] == ""
     assert ask_log(running, -5)["text"] == "one\n"
 
 

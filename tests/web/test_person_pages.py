@@ -482,6 +482,65 @@ def test_names_are_read_as_proxies_write_them(behind: tuple[Stand, str]) -> None
     assert name_by(behind[1], ("X-Forwarded-User", "a\u202eb".encode())) == ""
 
 
+@pytest.fixture
+def behind_secret(empty_root: Path, tmp_path: Path) -> Iterator[tuple[Stand, str]]:
+    """… and it says a secret, for others have accounts on its host."""
+    shutil.copytree(empty_root, tmp_path / "root")
+    (tmp_path / "secret").write_text("s3cret\n")
+    yield from proxied(tmp_path / "root", replace(PROXY, secret_file=tmp_path / "secret"))
+
+
+USER, SAID = ("X-Forwarded-User", "ada"), "X-Envwatch-Proxy-Secret"
+
+
+def test_a_proxy_is_known_by_its_secret(behind_secret: tuple[Stand, str]) -> None:
+    assert name_by(behind_secret[1], USER, (SAID, "s3cret")) == "ada"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        (),
+        ((SAID, ""),),
+        ((SAID, "s3cre"),),
+        ((SAID, "s3cret2"),),
+        ((SAID, "S3CRET"),),
+        ((SAID, "s3cret\xe9".encode()),),
+        ((SAID, "s3cret"), (SAID, "s3cret")),
+        (("X_Envwatch_Proxy_Secret", "s3cret"),),
+        (("X-Envwatch-Secret", "s3cret"),),
+    ],
+)
+def test_who_does_not_know_the_secret_names_nobody(
+    behind_secret: tuple[Stand, str], headers: tuple[tuple[str, str | bytes], ...]
+) -> None:
+    made, address = behind_secret
+    assert name_by(address, USER, *headers) == ""
+    assert made.catalog.people.identity("ada") is None
+
+
+def test_a_new_secret_of_the_proxy_counts_at_once_and_a_lost_one_is_told(
+    behind_secret: tuple[Stand, str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    address = behind_secret[1]
+    (tmp_path / "secret").write_text("newer\n")
+    assert name_by(address, USER, (SAID, "s3cret")) == ""
+    assert name_by(address, USER, (SAID, "newer")) == "ada"
+    (tmp_path / "secret").unlink()
+    assert name_by(address, USER, (SAID, "newer")) == ""
+    assert "login.proxy: nobody is signed in" in caplog.text
+    assert "newer" not in caplog.text
+
+
+def test_a_cookie_that_a_neighbour_could_set_opens_nothing_over_https(made: Stand) -> None:
+    made.catalog.people.seen(ADA, "oidc")
+    secret, client = made.catalog.people.open_session("ada", 600), made.app.test_client()
+    client.set_cookie("envwatch_session", secret)
+    assert client.get("/me").status_code == HTTPStatus.SEE_OTHER
+    made.settings = replace(made.settings, web=WebSettings())
+    assert client.get("/me").status_code == HTTPStatus.OK
+
+
 def test_who_comes_through_a_proxy_needs_the_token_of_the_form(
     behind: tuple[Stand, str],
 ) -> None:

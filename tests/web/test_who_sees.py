@@ -490,6 +490,35 @@ def test_a_preview_is_seen_by_who_sees_its_target(alone: Cast) -> None:
     assert hidden == missing
 
 
+def test_the_api_hides_a_preview_whose_target_is_not_seen(alone: Cast) -> None:
+    commit(alone.made.catalog, preview_of(OTHER, "demo-pr-7"), source="lab")
+    env = alone.made.catalog.generations.environment(EnvKey("lab", "demo-pr-7"))
+    (build,) = alone.made.catalog.builds.of(env.id, limit=1)
+    for path in ("/environment/lab/demo-pr-7/", f"/build/{build.id}/", f"/build/{build.id}/logs/"):
+        found = {who: alone.get(who, f"/api/v1{path}").status_code for who in SEE_ONE}
+        assert {who for who, it in found.items() if it == 404} == {"one", "narrower"} | (
+            set(SEE_ONE) if path.endswith("logs/") else set()
+        )
+
+
+def test_the_api_lists_sources_as_the_pages_do(cast: Cast) -> None:
+    for who in EVERYBODY:
+        listed = cast.get(who, "/api/v1/source/").json["data"]
+        shown = cast.get(who, "/sources.json").json
+        assert {s["name"] for s in listed} == {s["record"]["name"] for s in shown}, who
+
+
+def test_a_pattern_of_any_namespace_tells_of_none(alone: Cast) -> None:
+    alone.made.catalog.bindings.grant(Grant("*/de*", Role.VIEWER), user="stranger", by="x")
+    alone.tokens["stranger"] = alone.made.catalog.tokens.create(
+        "wide", ("*/*",), role=Role.ADMIN, owner="stranger"
+    ).secret
+    named = alone.get("stranger", "/api/v1/namespace/").json["data"]
+    assert [n["name"] for n in named] == ["lab"]
+    assert alone.get("stranger", "/api/v1/namespace/canary/").status_code == 404
+    assert alone.get("one", "/api/v1/namespace/").json["count"] == 1
+
+
 def test_previews_that_are_not_seen_are_not_listed_with_their_target(alone: Cast) -> None:
     commit(alone.made.catalog, preview_of(OWN, "hushed-pr-7"), source="lab")
     pages = {who: alone.get(who, "/lab/demo/index.json").json for who in SEE_ONE}

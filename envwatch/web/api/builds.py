@@ -24,8 +24,7 @@ from envwatch.web.api.routes import Listed, Routes, Told
 from envwatch.web.context import site
 from envwatch.web.visitor import visitor
 
-WAIT = 45.0  # seconds that a request waits for an archive to be made
-WAITING = 4  # requests that may do so at once: each holds a thread
+WAITING = 4  # requests that may wait for an archive at once: each holds a thread
 
 
 class BuildQuery(Paging):
@@ -77,7 +76,7 @@ class Files:
         context = site().context
         if made.archive is ArchiveState.NONE:
             context.ask_archive(made.key, made.number)
-        end = time.monotonic() + WAIT
+        end = time.monotonic() + context.patience
         database = context.catalog.database
         if not self.turns.acquire(blocking=False):
             return context.catalog.generations.get(made.key, made.number)
@@ -110,7 +109,7 @@ def add(routes: Routes) -> None:
     for last in ("lockfile/", "conda-lock.yml", "conda-lock.yaml"):
         routes.get(of_env + last, media="application/yaml")(current_lockfile)
     files = Files(threading.BoundedSemaphore(WAITING))
-    routes.get(f"{one}archive/", media="application/gzip")(files.archive)
+    routes.get(f"{one}archive/", media="application/gzip", later=True)(files.archive)
 
 
 def builds(query: BuildQuery) -> Listed:

@@ -46,7 +46,7 @@ def add(routes: Routes) -> None:
     one = "/environment/<namespace>/<name>/"
     routes.get(one, answer=shapes.Environment)(environment)
     routes.put(one, body=Change, answer=None, costly=True)(change)
-    routes.delete(one, answer=None, costly=True)(delete)
+    routes.delete(one, answer=None, costly=True, edits=True)(delete)
 
 
 def namespaces(query: Paging) -> Listed:
@@ -72,7 +72,7 @@ def _namespaces() -> list[str]:
     named = {n.name for n in context.settings.namespaces}
     named |= {s.namespace for s in context.settings.sources}
     used = {name for name, *_ in listing.usage(context.catalog.database, who)}
-    return sorted(used | {n for n in named if who.may_some(Role.VIEWER, n)})
+    return sorted(used | {n for n in named if who.is_told_of(n)})
 
 
 def environments(query: EnvironmentQuery) -> Listed:

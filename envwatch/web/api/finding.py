@@ -12,6 +12,7 @@ from envwatch.views import listing
 from envwatch.web.actions import Actions
 from envwatch.web.api import shapes
 from envwatch.web.context import site
+from envwatch.web.seeing import sees
 from envwatch.web.visitor import hidden, need, visitor
 
 
@@ -20,7 +21,10 @@ def environment(
 ) -> EnvironmentRecord:
     """Raises NotFound, Unknown, Forbidden."""
     key = EnvKey(namespace, name)
-    who = need(role, key)
+    who = need(Role.VIEWER, key)
+    if not sees(key):
+        raise hidden(who, f"there is no environment `{key}`")
+    need(role, key)
     try:
         env = site().context.catalog.generations.environment(key)
     except NotFound:
@@ -36,7 +40,7 @@ def build(build_id: int, role: Role = Role.VIEWER) -> BuildRecord:
         found = site().context.catalog.builds.get(build_id)
     except NotFound:
         raise hidden(who, text) from None
-    if not who.may(Role.VIEWER, found.key):
+    if not sees(found.key):
         raise hidden(who, text)
     need(role, found.key)
     return found

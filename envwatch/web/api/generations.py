@@ -18,6 +18,7 @@ from envwatch.web.api.envelope import BadRequest
 from envwatch.web.api.reading import Input, Paging
 from envwatch.web.api.routes import Listed, Routes
 from envwatch.web.context import site
+from envwatch.web.seeing import seen_sources
 from envwatch.web.visitor import hidden, need_all, visitor
 
 ENV = "/environment/<namespace>/<name>/"
@@ -204,17 +205,17 @@ def diff(namespace: str, name: str, query: DiffQuery) -> Diff:
 
 
 def sources(query: Paging) -> Listed:
-    """The sources of namespaces in which something may be seen."""
-    who, span = visitor(), query.span(whole=True)
-    every = site().context.catalog.sources.all()
-    found = [s for s in every if who.may_some(Role.VIEWER, s.namespace)]
+    """The sources of namespaces of which everything is seen."""
+    span, catalog = query.span(whole=True), site().context.catalog
+    seen = seen_sources()
+    found = [s for s in catalog.sources.all() if s.name in seen]
     first = 0 if span.size is None else (span.page - 1) * span.size
     shown = found[first:] if span.size is None else found[first : first + span.size]
     return Listed(tuple(Source(**_source(s.name)) for s in shown), len(found), span)
 
 
 def source(name: str) -> SourceFiles:
-    """One source and its files. That shows the whole of a namespace: it needs a viewer of it."""
+    """One source and its files."""
     _visible(name, Role.VIEWER)
     row = pages.source(site().context.catalog, name).source
     return SourceFiles(
@@ -234,10 +235,9 @@ def sync(name: str) -> None:
 
 
 def _visible(name: str, role: Role) -> str:
-    who = visitor()
     record = site().context.catalog.sources.get(name)
-    if record is None or not who.may_some(Role.VIEWER, record.namespace):
-        raise hidden(who, f"there is no source `{name}`")
+    if record is None or name not in seen_sources():
+        raise hidden(visitor(), f"there is no source `{name}`")
     need_all(role, record.namespace)
     return record.namespace
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from urllib.parse import urlsplit
 
 from flask import Response, request
 
@@ -13,33 +12,29 @@ from envwatch.errors import Busy, Forbidden
 from envwatch.web.api.envelope import BadRequest
 from envwatch.web.context import site
 from envwatch.web.costly import MOST
+from envwatch.web.forms import is_from_here
 from envwatch.web.origins import is_trusted
 from envwatch.web.tokens import secret_of
-from envwatch.web.visitor import COOKIE, visitor
+from envwatch.web.visitor import visitor
 
 LONGEST_KEY = 255
 
 
 def same_origin() -> None:
-    """A browser says from where a request comes; a program that sends a token is not asked."""
+    """A browser says from where a request comes; a program that sends a token is not asked.
+
+    A password is no such token: browsers send one that they remember by themselves.
+    """
     if is_trusted(request.headers.get("Origin", "")):
         return
-    if secret_of(request.headers.get("Authorization", "")):
+    if request.headers.get("Authorization", "")[:7].lower() == "bearer ":
         return
-    fetch = request.headers.get("Sec-Fetch-Site", "")
-    origin = request.headers.get("Origin", "")
-    if fetch == "same-origin" or (origin and _is_ours(origin)):
-        return
-    if fetch or origin or COOKIE in request.cookies:
+    told = "Sec-Fetch-Site" in request.headers or "Origin" in request.headers
+    browsing = visitor().signed_in and not secret_of(request.headers.get("Authorization", ""))
+    if not is_from_here() or (browsing and not told):
         raise Forbidden(
             "this request comes from another page", hint="send it from here, or with a token"
         )
-
-
-def _is_ours(origin: str) -> bool:
-    ours = urlsplit(site().context.settings.web.address)
-    sent = urlsplit(origin)
-    return sent.netloc == request.host or (sent.scheme, sent.netloc) == (ours.scheme, ours.netloc)
 
 
 def seldom(what: str = "", most: int = MOST) -> None:

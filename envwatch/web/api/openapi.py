@@ -9,6 +9,7 @@ from typing import Any, get_origin
 from pydantic import BaseModel, TypeAdapter
 from pydantic.fields import FieldInfo
 
+from envwatch.web.api.guard import LONGEST_KEY
 from envwatch.web.api.routes import PREFIX, Operation
 
 _REF = "#/components/schemas/{model}"
@@ -19,8 +20,13 @@ _ERRORS = {
     "403": "the person may not do this",
     "404": "there is no such thing, or none that may be seen",
     "409": "it cannot be done in the present state",
+    "405": "there is no such method here",
+    "412": "the file was changed since it was seen",
+    "413": "the body is too large",
     "429": "too many requests that cost much",
+    "503": "it cannot be done just now",
 }
+_FILE = {"206": "the part that was asked for", "304": "it is as it was", "416": "no such part"}
 _ERROR: dict[str, Any] = {
     "type": "object",
     "required": ["status", "message", "type", "title", "detail", "hint"],
@@ -64,8 +70,8 @@ def _operation(it: Operation, path: str, schemas: dict[str, Any]) -> dict[str, A
         "operationId": "_".join((it.method.lower(), *words)),
         "summary": it.summary,
         "tags": [it.tag],
-        "parameters": [*_of_path(it.path), *_of_query(it.query, schemas)],
-        "responses": {"200": _answer(it, schemas), **_errors()},
+        "parameters": [*_of_path(it.path), *_of_query(it.query, schemas), *_of_headers(it)],
+        "responses": {"200": _answer(it, schemas), **_of_file(it), **_errors()},
     }
     if it.listed:
         made["responses"]["304"] = {"description": "as the `ETag` in `If-None-Match` says"}
@@ -99,6 +105,20 @@ def _of_query(kind: type[BaseModel] | None, schemas: dict[str, Any]) -> list[dic
     ]
 
 
+def _of_headers(it: Operation) -> list[dict[str, Any]]:
+    made = []
+    if it.kept:
+        words = "sent again with the same key it is not done again, and the answer is told again"
+        made.append(("Idempotency-Key", words, {"type": "string", "maxLength": LONGEST_KEY}))
+    if it.edits:
+        words = "the revision that was seen: an edit on top of what was changed since is refused"
+        made.append(("If-Match", words, {"type": "string"}))
+    return [
+        {"name": name, "in": "header", "required": False, "description": words, "schema": schema}
+        for name, words, schema in made
+    ]
+
+
 def _parameter(name: str, field: FieldInfo, schema: dict[str, Any]) -> dict[str, Any]:
     made: dict[str, Any] = {
         "name": name,
@@ -113,7 +133,7 @@ def _parameter(name: str, field: FieldInfo, schema: dict[str, Any]) -> dict[str,
 
 def _answer(it: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
     if it.media:
-        schema: dict[str, Any] = {} if it.media == "application/json" else {"type": "string"}
+        schema: dict[str, Any] = {"type": "string"} if it.media.startswith("text/") else {}
         return {"description": "the file", "content": {it.media: {"schema": schema}}}
     kind = tuple[it.answer, ...] if it.listed else it.answer  # type: ignore[name-defined]  # made of a value
     properties: dict[str, Any] = {
@@ -126,6 +146,17 @@ def _answer(it: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
     needed = [name for name in properties if name != "message"]
     schema = {"type": "object", "required": needed, "properties": properties}
     return {"description": "done", "content": {"application/json": {"schema": schema}}}
+
+
+def _of_file(it: Operation) -> dict[str, Any]:
+    """Besides the whole of it; nothing where the answer is no file."""
+    if not it.media:
+        return {}
+    made: dict[str, Any] = {code: {"description": words} for code, words in _FILE.items()}
+    if it.later:
+        content = {"application/json": {"schema": {"type": "object"}}}
+        made["202"] = {"description": "it is being made: ask again", "content": content}
+    return made
 
 
 def _errors() -> dict[str, Any]:

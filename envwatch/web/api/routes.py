@@ -10,7 +10,6 @@ from typing import Any
 from flask import Blueprint, Response, request
 from pydantic import BaseModel, TypeAdapter
 
-from envwatch.errors import NotFound
 from envwatch.views.listing import Part, Span
 from envwatch.web.answers import JSON, remembered
 from envwatch.web.answers import answer as made_answer
@@ -19,14 +18,16 @@ from envwatch.web.api.envelope import ok
 from envwatch.web.visitor import visitor
 
 PREFIX = "/api/v1"
-LARGEST_ID = 2**53  # what JSON keeps exactly
 
 View = Callable[..., Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """`answer` is the type of `data`; None where the answer is a file."""
+    """`answer` is the type of `data`; None where the answer is a file, which may come `later`.
+
+    `kept` is one whose answer may be asked for again, `edits` one that goes on top of a revision.
+    """
 
     method: str
     path: str
@@ -39,6 +40,9 @@ class Operation:
     listed: bool
     costly: bool
     media: str
+    later: bool
+    kept: bool
+    edits: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +87,6 @@ class Routes:
 
     def _add(self, method: str, path: str, more: dict[str, Any]) -> Callable[[View], View]:
         def add(view: View) -> View:
-            kept = bool(more.pop("kept", method != "GET"))
             operation = Operation(
                 method=method,
                 path=path,
@@ -96,13 +99,16 @@ class Routes:
                 listed=more.pop("listed", False),
                 costly=more.pop("costly", False),
                 media=more.pop("media", ""),
+                later=more.pop("later", False),
+                kept=more.pop("kept", method != "GET"),
+                edits=more.pop("edits", False),
             )
             self.operations.append(operation)
             # conda-store's client leaves out the slash at the end where a query follows
             self.blueprint.add_url_rule(
                 path,
                 endpoint=f"{operation.name}_{len(self.operations)}",
-                view_func=_served(operation, view, kept=kept),
+                view_func=_served(operation, view),
                 methods=[method],
                 strict_slashes=False,
             )
@@ -111,7 +117,7 @@ class Routes:
         return add
 
 
-def _served(operation: Operation, view: View, *, kept: bool) -> View:
+def _served(operation: Operation, view: View) -> View:
     adapter: TypeAdapter[Any] = TypeAdapter(
         tuple[operation.answer, ...] if operation.listed else operation.answer  # type: ignore[name-defined]  # made of a value
     )
@@ -130,15 +136,13 @@ def _served(operation: Operation, view: View, *, kept: bool) -> View:
     @wraps(view)
     def served(**arguments: Any) -> Response:
         asked = _asked(operation, arguments)
-        return guard.once(lambda: do(asked)) if kept else shown(asked)
+        return guard.once(lambda: do(asked)) if operation.kept else shown(asked)
 
     return served
 
 
 def _asked(operation: Operation, arguments: dict[str, Any]) -> dict[str, Any]:
     """What an operation is done with, once it is known who asks, and that they may ask so."""
-    if any(isinstance(v, int) and v > LARGEST_ID for v in arguments.values()):
-        raise NotFound("there is no such number")
     if operation.method != "GET":
         guard.same_origin()
     visitor()

@@ -65,7 +65,7 @@ class Planned(BaseModel):
 
 def add(routes: Routes) -> None:
     path = "/specification/"
-    routes.post(path, body=NewSpecification, answer=shapes.BuildId, costly=True)(submit)
+    routes.post(path, body=NewSpecification, answer=shapes.BuildId, costly=True, edits=True)(submit)
     routes.get(path, query=SolveQuery, media="application/json", costly=True)(solve)
     routes.post("/plan/", body=PlannedSpecification, answer=Planned, costly=True, kept=False)(plan)
 
