@@ -10,12 +10,6 @@ import pytest
 from web_helpers import Stand, fill, stand
 
 
-@pytest.fixture(autouse=True)
-def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody makes an archive here: a request that waits for one is answered at once."""
-    monkeypatch.setattr("envwatch.web.api.builds.WAIT", 0.01)
-
-
 @pytest.fixture(scope="session")
 def empty_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Made once: migrations take longer than most tests."""
