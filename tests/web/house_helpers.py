@@ -36,6 +36,13 @@ PEOPLE = ("stranger", "one", "viewer", "developer", "admin", "owner")
 SEEN_ON_DISK = ("used_at", "seen_at")  # that somebody came is no change
 
 
+class Patient(Costly):
+    """Nothing is too much."""
+
+    def too_many(self, who: str, most: int = 0) -> bool:  # noqa: ARG002  # as it is asked
+        return False
+
+
 @dataclass
 class House:
     """`builds` are those of the second generation of each environment, and one that waits."""
@@ -99,7 +106,7 @@ def house_in(root: Path) -> Iterator[House]:
         app.jinja_env.bytecode_cache = Templates()
         many = 10**6
         site = app.extensions[NAME]
-        app.extensions[NAME] = replace(site, costly=Costly(many), failures=Failures(many))
+        app.extensions[NAME] = replace(site, costly=Patient(), failures=Failures(many))
         house = House(parts, app, root, open_storage(root))
         _fill(house)
         yield house
