@@ -20,6 +20,7 @@ from envwatch.cli.reading import check_readable
 from envwatch.cli.settings import settings_of
 from envwatch.daemon import passes
 from envwatch.errors import Conflict
+from envwatch.grants import given
 from envwatch.model import ArchiveState, ArtifactKind, BuildState, EnvKey
 from envwatch.settings import Network, Settings
 from envwatch.storage.filesystem import FilesystemStorage
@@ -171,6 +172,18 @@ class Here:
                 "made_by": made[name].made_by if name in made else "",
             }
             for name in sorted(known.keys() | made.keys())
+        ]
+
+    def grants(self) -> list[Answer]:
+        return [
+            {
+                "pattern": g.grant.pattern,
+                "role": g.grant.role.value,
+                "user": g.user or g.all_of,
+                "group": g.group,
+                "by": g.by,
+            }
+            for g in given(self.settings.access, self.catalog)
         ]
 
     def default_namespace(self) -> str:

@@ -83,6 +83,9 @@ class House(Protocol):
     def namespaces(self) -> list[Answer]:
         """`name`, `environments`, `attention` and `made_by` of each."""
 
+    def grants(self) -> list[Answer]:
+        """`pattern`, `role`, `user`, `group` and `by` of each role that somebody was given."""
+
     def default_namespace(self) -> str:
         """The one in which somebody makes an environment who names none."""
 

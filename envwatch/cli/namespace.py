@@ -7,9 +7,6 @@ import click
 from envwatch.cli.context import Options
 from envwatch.cli.house import open_house
 from envwatch.cli.output import json_option, print_json, print_table, say
-from envwatch.cli.reading import reading
-from envwatch.cli.settings import settings_of
-from envwatch.grants import given
 from envwatch.settings import Role
 
 
@@ -76,15 +73,13 @@ def revoke(options: Options, pattern: str, user: str, group: str, as_json: bool)
 @click.pass_obj
 def grants(options: Options, as_json: bool) -> None:
     """List all roles: those that the config grants, and those that were granted here."""
-    settings = settings_of(options)
-    with reading(options) as (catalog, _):
-        found = given(settings.access, catalog)
-    rows = [(g.grant.pattern, g.grant.role.value, g.user or g.all_of, g.group, g.by) for g in found]
-    names = ("pattern", "role", "user", "group", "by")
+    with open_house(options) as house:
+        found = house.grants()
     if as_json:
-        print_json([dict(zip(names, row, strict=True)) for row in rows])
+        print_json(found)
         return
-    print_table(names, rows)
+    names = ("pattern", "role", "user", "group", "by")
+    print_table(names, [tuple(g[n] for n in names) for g in found])
 
 
 @command.command("list")

@@ -155,6 +155,10 @@ class There:
             for name in sorted(names)
         ]
 
+    def grants(self) -> list[Answer]:
+        names = ("pattern", "role", "user", "group", "by")
+        return [{n: g[n] for n in names} for g in self.server.api("GET", "/grant/")]
+
     def default_namespace(self) -> str:
         found = str(self.server.api("GET", "/permission/")["primary_namespace"])
         if not found:

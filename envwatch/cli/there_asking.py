@@ -22,6 +22,7 @@ Verb = Callable[[Server, Mapping[str, Any], float], Answer]
 
 LISTING = TypeAdapter(Listing)
 SOURCE = TypeAdapter(SourcePage)
+WHOM = ("pattern", "user", "group")
 LOOK = 0.5  # seconds between two looks whether a source was looked at
 
 
@@ -165,6 +166,21 @@ def _revoke_token(server: Server, a: Mapping[str, Any], _: float) -> Answer:
     return {"name": a["name"], "revoked": True}
 
 
+def _create_namespace(server: Server, a: Mapping[str, Any], _: float) -> Answer:
+    return _data(server.api("POST", f"/namespace/{part(a['name'])}/"))
+
+
+def _grant(server: Server, a: Mapping[str, Any], _: float) -> Answer:
+    found = _data(server.api("PUT", "/grant/", {n: a[n] for n in (*WHOM, "role")}))
+    return {name: found[name] for name in ("pattern", "role", "user", "group")}
+
+
+def _ungrant(server: Server, a: Mapping[str, Any], _: float) -> Answer:
+    server.api("DELETE", "/grant/", **{n: a[n] for n in WHOM})
+    whole = {"pattern": read_patterns(a["pattern"])[0], "user": a["user"], "group": a["group"]}
+    return {**whole, "revoked": True}
+
+
 def _named(arguments: Mapping[str, Any]) -> str:
     namespace, _, name = str(arguments["environment"]).partition("/")
     return _env(EnvKey(namespace, name))
@@ -192,4 +208,7 @@ VERBS: Mapping[str, Verb] = {
     "sync": _sync,
     "create_token": _create_token,
     "revoke_token": _revoke_token,
+    "create_namespace": _create_namespace,
+    "grant": _grant,
+    "ungrant": _ungrant,
 }

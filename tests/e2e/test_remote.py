@@ -138,3 +138,19 @@ def test_tokens_make_smaller_ones(far: Far) -> None:
     assert "wrong, revoked or expired" in told.stderr
     assert f"envwatch login {far.url}" in told.stderr
     assert answer["token"] not in told.stderr
+
+
+def test_namespaces_are_made_and_roles_given(far: Far) -> None:
+    made = far.json("namespace", "create", "far-away")
+    assert made["namespace"] == "far-away"
+    assert made["clone"].endswith("/git/far-away.git")
+    assert (
+        "there is a namespace `far-away`" in far("namespace", "create", "far-away", check=1).stderr
+    )
+    far("namespace", "grant", "far-away", "--role", "viewer", "--user", "bob")
+    listed = ("namespace", "grants", "--json")
+    assert far(*listed).stdout == cli(far.running, *listed).stdout
+    assert "far-away/*" in far(*listed).stdout
+    taken = far.json("namespace", "revoke", "far-away", "--user", "bob")
+    assert taken == {"pattern": "far-away/*", "user": "bob", "group": "", "revoked": True}
+    assert "far-away/*" not in far(*listed).stdout

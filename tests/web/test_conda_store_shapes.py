@@ -112,8 +112,10 @@ class Writer:
     secret: str
     done: set[tuple[str, str]] = field(default_factory=set)
 
-    def __call__(self, method: str, path: str, body: object = None, build: object = "") -> Any:
-        places = {"namespace": "people", "name": "demo", "build_id": str(build)}
+    def __call__(
+        self, method: str, path: str, body: object = None, build: object = "", of: str = "people"
+    ) -> Any:
+        places = {"namespace": of, "name": "demo", "build_id": str(build)}
         answer = urllib3.request(
             method,
             self.lab.address + re.sub(r"{(\w+)}", lambda m: places[m[1]], path),
@@ -142,7 +144,7 @@ def write(tmp_path: Path) -> Iterator[Writer]:
     soon = Retention(keep_last=1, keep_days=0, grace=0)
     namespaces = tuple(replace(n, retention=soon) for n in settings.namespaces)
     with served(replace(settings, namespaces=namespaces)) as lab:
-        yield Writer(lab, lab.token("ada", role=Role.ADMIN))
+        yield Writer(lab, lab.token("ada", "*", role=Role.ADMIN))
 
 
 def test_what_is_written_is_answered_as_promised(write: Writer) -> None:
@@ -155,4 +157,6 @@ def test_what_is_written_is_answered_as_promised(write: Writer) -> None:
     write("PUT", f"{of_build}cancel/", build=again)
     write("POST", "/api/v1/token/", {"role_bindings": {"people/*": ["viewer"]}})
     write("DELETE", one)
+    write("POST", "/api/v1/namespace/{namespace}/", of="new")
+    assert "new" in {s.namespace for s in write.lab.parts.settings().sources}
     assert write.done == {o for o in OFFERED if o[0] != "GET"}

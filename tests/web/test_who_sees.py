@@ -111,6 +111,7 @@ MEANING = {
     "/api/v1/environment/<namespace>/<name>/generation/<int:number>/": API,
     "/api/v1/environment/<namespace>/<name>/lockfile/": API,
     "/api/v1/event/": API,
+    "/api/v1/grant/": API,
     "/api/v1/namespace/": API,
     "/api/v1/namespace/<namespace>/": API,
     "/api/v1/openapi.json": API,

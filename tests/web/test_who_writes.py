@@ -87,6 +87,11 @@ WRITES: dict[tuple[str, str], Write] = {
     ("POST", "/api/v1/token/"): Write(None, json={"role_bindings": {"{namespace}/*": ["admin"]}}),
     ("DELETE", "/api/v1/token/<name>/"): Write(None),
     ("POST", "/api/v1/signout/"): Write(None),
+    ("POST", "/api/v1/namespace/<namespace>/"): Write(None),
+    ("PUT", "/api/v1/grant/"): Write(
+        None, json={"pattern": "{namespace}", "role": "admin", "user": "stranger"}
+    ),
+    ("DELETE", "/api/v1/grant/"): Write(None),
     ("POST", f"{PAGE}edit"): Form(DEVELOPER, form=EDIT),
     ("POST", f"{PAGE}delete"): Form(DEVELOPER),
     ("POST", f"{PAGE}manage"): Form(DEVELOPER, form={"verb": "activate", "number": "1"}),

@@ -15,6 +15,7 @@ from envwatch.web.api import (
     environments,
     files,
     generations,
+    granting,
     packages,
     specifications,
     status,
@@ -34,7 +35,7 @@ def create_api() -> Blueprint:
     add_origins(api)
     routes = Routes(api)
     of_environments = (environments, files, specifications, generations, triggers)
-    for subject in (status, *of_environments, builds, packages):
+    for subject in (status, *of_environments, builds, packages, granting):
         subject.add(routes)
     described = document(routes.operations)
     text = json.dumps(described, indent=1)

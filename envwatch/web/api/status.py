@@ -246,7 +246,7 @@ def _grants(who: Visitor, body: WantedToken) -> tuple[tuple[Grant, ...], str]:
     asked = (body.role_bindings or {}).items()
     fit = {p: read_pattern(p) for p, _ in asked if is_pattern(p)}
     odd = ", ".join(f"`{p[:64]}`" for p, _ in asked if p not in fit)
-    wanted = tuple(Grant(fit[p], _role(r)) for p, roles in asked if p in fit for r in roles)
+    wanted = tuple(Grant(fit[p], role_of(r)) for p, roles in asked if p in fit for r in roles)
     if not body.role_bindings:
         wanted = who.grants
     if not wanted or set(who.within(wanted)) != set(wanted):
@@ -261,7 +261,7 @@ def _grants(who: Visitor, body: WantedToken) -> tuple[tuple[Grant, ...], str]:
     return wanted, f"{odd}: no namespace can be called so, which gives nothing" if odd else ""
 
 
-def _role(word: str) -> Role:
+def role_of(word: str) -> Role:
     if word not in ROLES:
         raise BadRequest(f"`{word[:40]}` is not a role", hint=f"one of {', '.join(ROLES)}")
     return ROLES[word]
