@@ -53,10 +53,7 @@ def namespaces(query: Paging) -> Listed:
     """The namespaces in which who asks may see something."""
     span = query.span(whole=True)
     names = _namespaces()
-    first = 0 if span.size is None else (span.page - 1) * span.size
-    last = None if span.size is None else first + span.size
-    ordered = names[::-1] if span.down else names
-    return Listed(tuple(shapes.namespace(n) for n in ordered[first:last]), len(names), span)
+    return Listed.cut(names[::-1] if span.down else names, span, shapes.namespace)
 
 
 def namespace(namespace: str) -> shapes.Namespace:

@@ -145,9 +145,7 @@ def generations(namespace: str, name: str, query: Paging) -> Listed:
     env = finding.environment(namespace, name, retired=True)
     found = site().context.catalog.generations.of(env.id)
     span = query.span(whole=True)
-    first = 0 if span.size is None else (span.page - 1) * span.size
-    shown = found[first:] if span.size is None else found[first : first + span.size]
-    return Listed(tuple(_shown(env, g.number) for g in shown), len(found), span)
+    return Listed.cut(found, span, lambda g: _shown(env, g.number))
 
 
 def generation(namespace: str, name: str, number: int) -> Generation:
@@ -209,9 +207,7 @@ def sources(query: Paging) -> Listed:
     span, catalog = query.span(whole=True), site().context.catalog
     seen = seen_sources()
     found = [s for s in catalog.sources.all() if s.name in seen]
-    first = 0 if span.size is None else (span.page - 1) * span.size
-    shown = found[first:] if span.size is None else found[first : first + span.size]
-    return Listed(tuple(Source(**_source(s.name)) for s in shown), len(found), span)
+    return Listed.cut(found, span, lambda s: Source(**_source(s.name)))
 
 
 def source(name: str) -> SourceFiles:

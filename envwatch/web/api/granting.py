@@ -78,10 +78,8 @@ def listed(query: Paging) -> Listed:
     who, span = visitor(), query.span(whole=True)
     context = site().context
     known = grants.given(context.settings.access, context.catalog)
-    found = [_shown(g) for g in known if grants.concerns(who, g)]
-    first = 0 if span.size is None else (span.page - 1) * span.size
-    shown = found[first:] if span.size is None else found[first : first + span.size]
-    return Listed(tuple(shown), len(found), span)
+    found = [g for g in known if grants.concerns(who, g)]
+    return Listed.cut(found, span, _shown)
 
 
 def grant(body: NewGrant) -> Grant:

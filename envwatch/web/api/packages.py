@@ -10,7 +10,6 @@ from envwatch.errors import Busy, Conflict
 from envwatch.model import EnvKey, Package
 from envwatch.settings import Role
 from envwatch.views import listing
-from envwatch.views.listing import Span
 from envwatch.web.api import guard, shapes
 from envwatch.web.api.builds import PackageQuery
 from envwatch.web.api.envelope import BadRequest
@@ -44,10 +43,7 @@ def channels(query: Paging) -> Listed:
     """The channels from which something that is seen was installed."""
     span = query.span(whole=True)
     found = listing.channels(site().context.catalog.database, visitor())
-    first = 0 if span.size is None else (span.page - 1) * span.size
-    shown = found[first:] if span.size is None else found[first : first + span.size]
-    made = tuple(shapes.CondaChannel(id=shapes.number(c), name=c) for c in shown)
-    return Listed(made, len(found), span)
+    return Listed.cut(found, span, lambda c: shapes.CondaChannel(id=shapes.number(c), name=c))
 
 
 def packages(query: PackageQuery) -> Listed:
@@ -68,7 +64,7 @@ def packages(query: PackageQuery) -> Listed:
         span=span,
     )
     if not part.total and (search or exact) and not query.build:
-        return _cut(_unused(search, exact), span)
+        return Listed.cut(_unused(search, exact), span, shapes.package)
     return Listed.of(part, tuple(shapes.package(p) for p in part.items), span)
 
 
@@ -95,13 +91,7 @@ def of_channels(query: ChannelQuery) -> Listed:
     wanted = query_of(query.exact or query.search, exact=bool(query.exact))
     if wanted is None:
         raise BadRequest("no package can be called so", hint="give `search` or `exact`, of names")
-    return _cut(found_in(query.namespace, wanted), span)
-
-
-def _cut(found: tuple[Package, ...], span: Span) -> Listed:
-    first = 0 if span.size is None else (span.page - 1) * span.size
-    shown = found[first:] if span.size is None else found[first : first + span.size]
-    return Listed(tuple(shapes.package(p) for p in shown), len(found), span)
+    return Listed.cut(found_in(query.namespace, wanted), span, shapes.package)
 
 
 def settings(namespace: str = "", name: str = "") -> dict[str, Any]:

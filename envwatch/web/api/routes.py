@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import wraps
-from typing import Any
+from typing import Any, TypeVar
 
 from flask import Blueprint, Response, request
 from pydantic import BaseModel, TypeAdapter
@@ -20,6 +20,7 @@ from envwatch.web.visitor import visitor
 PREFIX = "/api/v1"
 
 View = Callable[..., Any]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,13 @@ class Listed:
     @staticmethod
     def of(part: Part[Any], items: tuple[Any, ...], span: Span) -> Listed:
         return Listed(items, part.total, span)
+
+    @staticmethod
+    def cut(found: Sequence[T], span: Span, shape: Callable[[T], Any]) -> Listed:
+        """The part of what is there whole."""
+        first = 0 if span.size is None else (span.page - 1) * span.size
+        last = None if span.size is None else first + span.size
+        return Listed(tuple(shape(each) for each in found[first:last]), len(found), span)
 
 
 @dataclass(frozen=True, slots=True)
