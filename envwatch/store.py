@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from envwatch.entries import valid_name
 from envwatch.errors import ConfigError, Conflict, RootInUse
 from envwatch.model import EnvKey, Folders
 
@@ -127,7 +128,10 @@ class Store:
         return self.root / "builds" / f"{build_id}-{digest[:8]}"
 
     def folders(self, build_id: int, digest: str, namespace: str) -> Folders:
-        """Where the child of one build may read and write."""
+        """Where the child of one build may read and write. Raises Conflict for an odd namespace."""
+        if namespace and not valid_name(namespace):
+            # a folder of its name is made, and may be written by what runs there
+            raise Conflict(f"{namespace[:80]!a} cannot be the name of a namespace")
         return Folders(
             prefix=self.prefix(build_id, digest),
             record=self.record(build_id),

@@ -33,6 +33,7 @@ from envwatch.worker.search import search
 
 FILE = "environment.yml"
 PLACES = 2
+WAITING = 4
 PATIENCE = 20.0  # seconds that somebody waits for a place
 
 
@@ -43,6 +44,8 @@ class DaemonActions:
     parts: Parts
     # solves and searches for people have places of their own beside the builds
     places: BoundedSemaphore = field(default_factory=lambda: BoundedSemaphore(PLACES))
+    # … and few wait for one: each holds a thread of the pages
+    room: BoundedSemaphore = field(default_factory=lambda: BoundedSemaphore(PLACES + WAITING))
 
     def rebuild(self, key: EnvKey, *, by: str, generation: int | None = None) -> BuildRecord:
         return self.parts.operations.rebuild(key, by=by, generation=generation)
@@ -132,12 +135,18 @@ class DaemonActions:
 
     @contextmanager
     def _place(self) -> Iterator[None]:
-        if not self.places.acquire(timeout=PATIENCE):
-            raise Busy("many ask for a solve at the moment", hint="try again in a minute")
+        busy = Busy("many ask for a solve at the moment", hint="try again in a minute")
+        if not self.room.acquire(blocking=False):
+            raise busy
         try:
-            yield
+            if not self.places.acquire(timeout=PATIENCE):
+                raise busy
+            try:
+                yield
+            finally:
+                self.places.release()
         finally:
-            self.places.release()
+            self.room.release()
 
     def solve(self, namespace: str, text: str) -> tuple[Package, ...]:
         planned = self.plan(namespace, text)

@@ -28,6 +28,8 @@ async def _search(request: Request, query: PackageQuery) -> tuple[Package, ...]:
         records = await index.records(platform, specs) if specs else []
     except GatewayError as e:
         raise await fetch_error(e, index, platform) from e
+    if request.options.strict_channel_priority:
+        records = _first_channel(records, index.channels)
     newest: dict[tuple[str, str], RepoDataRecord] = {}
     for record in sorted(records, key=lambda r: (r.version, r.build_number)):
         name = record.name.normalized
@@ -36,6 +38,22 @@ async def _search(request: Request, query: PackageQuery) -> tuple[Package, ...]:
     if not query.exact:
         found = [newest[(name, "")] for name in names if (name, "") in newest]
     return tuple(_package(r) for r in found[: query.most])
+
+
+def _first_channel(
+    records: list[RepoDataRecord], channels: tuple[str, ...]
+) -> list[RepoDataRecord]:
+    """A solve takes a package from the first channel that has any of its name."""
+    order = {channel.rstrip("/"): place for place, channel in enumerate(channels)}
+    first: dict[str, int] = {}
+    for record in records:
+        name, place = record.name.normalized, _place(record, order)
+        first[name] = min(place, first.get(name, place))
+    return [r for r in records if _place(r, order) == first[r.name.normalized]]
+
+
+def _place(record: RepoDataRecord, order: dict[str, int]) -> int:
+    return order.get(record.url.rsplit("/", 2)[0], len(order))
 
 
 def _package(record: RepoDataRecord) -> Package:

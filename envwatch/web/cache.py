@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 # all pages of a busy hour fit; a crawler that asks for every page cannot fill the memory
 SIZE = 24 * 2**20
+EACH = 100  # bytes of a small object, roughly
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +78,19 @@ class Cache:
 
     def _keep(self, key: Hashable, kept: _Kept) -> None:
         old = self._kept.pop(key, None)
-        self._bytes += len(kept.answer.body) - (len(old.answer.body) if old else 0)
+        self._bytes += _weight(key, kept) - (_weight(key, old) if old else 0)
         self._kept[key] = kept
         while self._bytes > self._size and self._kept:
-            _, gone = self._kept.popitem(last=False)
-            self._bytes -= len(gone.answer.body)
+            left, gone = self._kept.popitem(last=False)
+            self._bytes -= _weight(left, gone)
+
+
+def _weight(key: Hashable, kept: _Kept) -> int:
+    """Bytes, roughly: a key holds the whole address that somebody asked for."""
+    return len(kept.answer.body) + _length(key)
+
+
+def _length(key: Hashable) -> int:
+    if isinstance(key, tuple):
+        return EACH + sum(map(_length, key))
+    return EACH + (len(key) if isinstance(key, str) else 0)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 
 from envwatch.model import Package, PackageQuery
-from envwatch.settings import Role
 from envwatch.web.changing import actions
-from envwatch.web.visitor import hidden, refused, visitor
+from envwatch.web.seeing import need_workplace
 
 _NAME = re.compile(r"[a-z0-9_][a-z0-9._-]{0,99}")
 SHORTEST = 2  # signs; one is in the names of nearly all
@@ -22,9 +21,5 @@ def query_of(words: str, *, exact: bool) -> PackageQuery | None:
 
 def found_in(namespace: str, query: PackageQuery) -> tuple[Package, ...]:
     """Raises NotFound, Unknown, Forbidden, Conflict, Busy."""
-    who = visitor()
-    if not who.may_some(Role.DEVELOPER, namespace):
-        if not who.may_some(Role.VIEWER, namespace):
-            raise hidden(who, f"there is no namespace `{namespace}`")
-        raise refused(who, Role.DEVELOPER, namespace)
+    need_workplace(namespace)
     return actions().search(namespace, query)

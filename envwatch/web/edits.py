@@ -22,6 +22,7 @@ from envwatch.web.answers import own_page
 from envwatch.web.api.guard import seldom
 from envwatch.web.changing import PAGE, actions, changeable
 from envwatch.web.context import site
+from envwatch.web.seeing import need_workplace
 from envwatch.web.signin import to
 from envwatch.web.visitor import hidden, visitor
 
@@ -96,6 +97,7 @@ def change(namespace: str, name: str) -> Response:
 def delete(namespace: str, name: str) -> Response:
     """A commit that removes the file: the environment retires, and its history stays."""
     env = changeable(namespace, name)
+    seldom()
     file = actions().file(env.key)
     seen = request.form.get("seen", "")[:64] or file.revision
     wanted = _edit(Typed(namespace, "", file.path, _message(), seen, file.source), None)
@@ -108,8 +110,7 @@ def delete(namespace: str, name: str) -> Response:
 def check() -> Response:
     """What is said of a file as it is being typed: a piece of a page, with nothing solved."""
     typed = _typed()
-    if not visitor().may_some(Role.DEVELOPER, typed.namespace):
-        raise hidden(visitor(), f"there is no namespace `{typed.namespace}`")
+    need_workplace(typed.namespace)
     response = Response(render_template("as_typed.html", said=_said(typed)))
     response.headers["Cache-Control"] = "no-store"
     return response

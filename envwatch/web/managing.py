@@ -9,6 +9,7 @@ from flask import Blueprint, Response, request, url_for
 from envwatch.errors import Conflict, NotFound
 from envwatch.model import EnvKey
 from envwatch.web.answers import own_page
+from envwatch.web.api.guard import seldom
 from envwatch.web.changing import PAGE, actions, changeable
 from envwatch.web.context import site
 from envwatch.web.signin import to
@@ -37,6 +38,7 @@ def act(namespace: str, name: str) -> Response:
     verbs = _verbs()
     if verb not in verbs:
         raise Conflict(f"there is nothing called {verb[:40]!a} to be done")
+    seldom()
     verbs[verb](env.key, _number())
     site().context.catalog.audits.note(
         visitor(), verb, env.key, request.form.get("number", "")[:20]

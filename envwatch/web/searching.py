@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, request
 
-from envwatch.access import Visitor
 from envwatch.errors import Busy, Conflict, EnvwatchError
 from envwatch.model import Package
-from envwatch.settings import Role
 from envwatch.web.answers import own_page
 from envwatch.web.api.guard import seldom
 from envwatch.web.channels import found_in, query_of
-from envwatch.web.context import site
-from envwatch.web.visitor import visitor
+from envwatch.web.seeing import workplaces
 
 searching = Blueprint("searching", __name__)
 
@@ -20,7 +17,7 @@ searching = Blueprint("searching", __name__)
 @searching.get("/find")
 def find() -> Response:
     """By a part of the name (`q`), or all versions of one (`name`)."""
-    places = _places(visitor())
+    places = workplaces()
     namespace = request.args.get("namespace", "")[:64] or (places[0] if places else "")
     name, words = request.args.get("name", "")[:100], request.args.get("q", "")[:100]
     query = query_of(name or words, exact=bool(name))
@@ -42,10 +39,3 @@ def find() -> Response:
         found=found,
         fault=fault,
     )
-
-
-def _places(who: Visitor) -> list[str]:
-    """The namespaces in which somebody is developer of anything."""
-    settings = site().context.settings
-    known = {s.namespace for s in settings.sources} | {n.name for n in settings.namespaces}
-    return sorted(n for n in known if who.may_some(Role.DEVELOPER, n))

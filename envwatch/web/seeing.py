@@ -12,7 +12,7 @@ from envwatch.views import environments
 from envwatch.views.scope import Scope, has_environment, scope_of
 from envwatch.views.scope import seen_sources as sources_of
 from envwatch.web.context import site
-from envwatch.web.visitor import hidden, need, visitor
+from envwatch.web.visitor import hidden, need, refused, visitor
 
 
 def scope() -> Scope:
@@ -73,3 +73,28 @@ def need_everything() -> None:
     """For what tells of all namespaces at once. Raises NotFound."""
     if not scope().everything:
         raise hidden(visitor(), f"`{request.path}`: not found")
+
+
+def workplaces() -> list[str]:
+    """The namespaces that somebody knows of, and in which they are developer of anything."""
+    return [n for n in _known() if visitor().may_some(Role.DEVELOPER, n)]
+
+
+def need_workplace(namespace: str) -> None:
+    """Raises NotFound, Unknown, Forbidden.
+
+    A pattern like `*/stats` fits every word: only what is there, and told of, is a namespace.
+    """
+    known = _known()
+    if namespace not in known:
+        raise hidden(visitor(), f"there is no namespace `{namespace}`")
+    if not visitor().may_some(Role.DEVELOPER, namespace):
+        raise refused(visitor(), Role.DEVELOPER, namespace)
+
+
+def _known() -> list[str]:
+    context, who = site().context, visitor()
+    declared = {s.namespace for s in context.settings.sources}
+    declared |= {n.name for n in context.settings.namespaces}
+    seen = {n.name for n in environments.namespaces(context.catalog.database, scope())}
+    return sorted(seen | {n for n in declared if who.is_told_of(n)})

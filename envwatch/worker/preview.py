@@ -147,11 +147,18 @@ def solve(worker: Worker, ask: Ask, previous: str, *, scheduled: bool = False) -
     )
 
 
-def aside(worker: Worker, namespace: str, make: Callable[[Path], Job]) -> Outcome:
-    """A job of which nothing is kept but what it came to; its folder goes with it."""
+def aside(
+    worker: Worker, namespace: str, make: Callable[[Path], Job], *, most: float = 0.0
+) -> Outcome:
+    """A job of which nothing is kept but what it came to; its folder goes with it.
+
+    `most` are the seconds that it may take, 0 as long as a build.
+    """
     tmp = worker.store.root / "tmp" / f"plan-{uuid.uuid4().hex}"
     tmp.mkdir(parents=True)
     limits = worker.settings().namespace(namespace).limits
+    if most:
+        limits = replace(limits, timeout=min(most, limits.timeout or most))
     try:
         return worker.executor.run(make(tmp), log=tmp / "log", limits=limits, beat=_unheard)
     finally:

@@ -12,12 +12,16 @@ from envwatch.settings import host_platform
 from envwatch.worker import Worker
 from envwatch.worker.preview import aside
 
+PATIENCE = 60.0  # seconds: somebody waits for it
 NOTHING = Spec("", (), (), (), (), (), "", "")
 
 
 def search(worker: Worker, namespace: str, query: PackageQuery) -> tuple[Package, ...]:
     """Raises Conflict where a channel cannot be read."""
-    return _found(aside(worker, namespace, lambda tmp: _job(worker, namespace, query, tmp)))
+    outcome = aside(
+        worker, namespace, lambda tmp: _job(worker, namespace, query, tmp), most=PATIENCE
+    )
+    return _found(outcome)
 
 
 def _job(worker: Worker, namespace: str, query: PackageQuery, tmp: Path) -> Job:

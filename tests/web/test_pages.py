@@ -29,7 +29,7 @@ from web_helpers import (
 
 from envwatch.model import RUNNING, Commit, EnvKey, FileOutcome, FileState, Plan
 from envwatch.settings import SourceKind, SourceSettings
-from envwatch.web.cache import Answer, Cache
+from envwatch.web.cache import EACH, Answer, Cache
 
 DOCS = Path(__file__).parents[2] / "docs" / "http.md"
 PAGES = (
@@ -488,8 +488,15 @@ def test_a_failed_answer_is_not_kept() -> None:
     assert cache.get("home", lambda: answer_of("good")).body == b"good"
 
 
+def test_the_address_of_an_answer_takes_space_too() -> None:
+    cache, made = Cache(lambda: 1, size=1000), []
+    for n in (1, 2, 1):
+        cache.get(("lists", f"/?x={n}{'0' * 900}"), lambda n=n: made.append(n) or answer_of(""))
+    assert made == [1, 2, 1]
+
+
 def test_kept_answers_take_a_bounded_space() -> None:
-    cache, made = Cache(lambda: 1, size=100), []
+    cache, made = Cache(lambda: 1, size=2 * (EACH + 40)), []
 
     def make(n: int) -> Answer:
         made.append(n)

@@ -26,7 +26,7 @@ OVER = ("expired", "revoked", "leaver", "wrong")  # tokens that are none any mor
 STRANGERS = ("anonymous", "stranger", "elsewhere")
 READERS = ("one", "viewer", "reading", "narrower")
 # where nothing but the namespace is named: who may make nothing there is told of none
-NEW = ("/new", "/check", "/api/v1/plan/")
+NEW = ("/new", "/api/v1/plan/")
 # what differs between two answers that say the same of two names
 VARYING = ("Content-Length", "Date", "ETag")
 ENV = "/api/v1/environment/<namespace>/<name>/"

@@ -40,7 +40,8 @@ def same_origin() -> None:
 def seldom(what: str = "", most: int = MOST) -> None:
     """`what` is counted apart from all else that costs."""
     who = visitor()
-    caller = f"{who.name}/{who.token}" if who.signed_in else f"at {request.remote_addr}"
+    # of a person, whichever of their tokens they use: they may make many
+    caller = f"of {who.name}" if who.signed_in else f"at {request.remote_addr}"
     if site().costly.too_many(f"{what} {caller}", most):
         raise Busy("too many requests that cost much came from you", hint="wait for a minute")
 

@@ -18,6 +18,7 @@ from envwatch.web.api.routes import Listed, Routes
 from envwatch.web.api.status import primary
 from envwatch.web.channels import found_in, query_of
 from envwatch.web.context import site
+from envwatch.web.seeing import workplaces
 from envwatch.web.visitor import need, need_all, visitor
 
 
@@ -29,10 +30,10 @@ class ChannelQuery(Paging):
 
 def add(routes: Routes) -> None:
     routes.get("/channel/", query=Paging, answer=shapes.CondaChannel, listed=True)(channels)
-    listed = {"query": PackageQuery, "answer": shapes.CondaPackage, "listed": True}
+    listed = {"query": PackageQuery, "answer": shapes.CondaPackage, "listed": True, "fresh": True}
     routes.get("/package/", **listed)(packages)
     searched = {"query": ChannelQuery, "answer": shapes.CondaPackage, "listed": True}
-    routes.get("/channel/package/", **searched, costly=True)(of_channels)
+    routes.get("/channel/package/", **searched, costly=True, fresh=True)(of_channels)
     setting = {"answer": dict[str, Any], "tag": "setting"}
     routes.get("/setting/", **setting)(settings)
     routes.get("/setting/<namespace>/", **setting)(settings)
@@ -70,9 +71,8 @@ def packages(query: PackageQuery) -> Listed:
 
 def _unused(search: str, exact: str) -> tuple[Package, ...]:
     """A page asks as one types: where too much is asked, or nothing may be, nothing is found."""
-    wanted, who = query_of(exact or search, exact=bool(exact)), visitor()
-    namespace = primary(who)
-    if wanted is None or not who.may_some(Role.DEVELOPER, namespace):
+    wanted, namespace = query_of(exact or search, exact=bool(exact)), primary(visitor())
+    if wanted is None or namespace not in workplaces() or not visitor().signed_in:
         return ()
     try:
         guard.seldom()

@@ -44,6 +44,7 @@ class Operation:
     later: bool
     kept: bool
     edits: bool
+    fresh: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +111,7 @@ class Routes:
                 later=more.pop("later", False),
                 kept=more.pop("kept", method != "GET"),
                 edits=more.pop("edits", False),
+                fresh=more.pop("fresh", False),
             )
             self.operations.append(operation)
             # conda-store's client leaves out the slash at the end where a query follows
@@ -136,7 +138,7 @@ def _served(operation: Operation, view: View) -> View:
 
     def shown(arguments: dict[str, Any]) -> Response:
         """A list is made once for all who see the same of it, until the catalog changes."""
-        if not operation.listed:
+        if not operation.listed or operation.fresh:
             return do(arguments)
         key = ("api", request.full_path)
         return remembered(key, lambda: made_answer(do(arguments).get_data(), JSON))
@@ -159,7 +161,7 @@ def _asked(operation: Operation, arguments: dict[str, Any]) -> dict[str, Any]:
         asked["query"] = reading.query(operation.query)
     if operation.body is not None:
         asked["body"] = reading.body(operation.body)
-    if operation.costly and request.method != "HEAD":
+    if operation.costly:
         guard.seldom()
     return asked
 

@@ -21,6 +21,7 @@ from envwatch.web.api.reading import LARGEST, Input
 from envwatch.web.api.routes import Routes, Told
 from envwatch.web.api.status import primary
 from envwatch.web.context import site
+from envwatch.web.seeing import workplaces
 from envwatch.web.visitor import hidden, need, visitor
 
 
@@ -163,7 +164,7 @@ def solve(query: SolveQuery) -> Response:
 def _solvable(namespace: str) -> str:
     who = visitor()
     chosen = namespace or primary(who)
-    if who.may_some(Role.DEVELOPER, chosen):
+    if chosen in workplaces():
         return chosen
     if not who.signed_in:
         raise Unknown("solving needs a developer", hint="sign in, or send a token")

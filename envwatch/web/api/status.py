@@ -21,6 +21,7 @@ from envwatch.web.api.finding import audit
 from envwatch.web.api.reading import Input
 from envwatch.web.api.routes import Routes, Told
 from envwatch.web.context import site
+from envwatch.web.seeing import workplaces
 from envwatch.web.signin import sign_out
 from envwatch.web.visitor import visitor
 
@@ -148,7 +149,8 @@ def primary(who: Visitor) -> str:
     token = _token_of(who)
     if token is not None and not token.owner:
         own = ""  # it was made on the host: nobody has a namespace of that name
-    names = [n for n in _filled() if who.may_some(Role.DEVELOPER, n)]
+    mine = workplaces()
+    names = [n for n in _filled() if n in mine]
     if own in names:
         return own
     return names[0] if names else own or "default"
