@@ -108,7 +108,7 @@ def _page(
     known = grants.given(settings.access, _catalog())
     return own_page(
         "access.html",
-        HTTPStatus.CONFLICT if fault else HTTPStatus.OK,
+        _status(fault),
         given=[
             (g, g.at is not None and grants.may_grant(who, g.grant.pattern))
             for g in known
@@ -122,6 +122,12 @@ def _page(
         fault=fault,
         typed=typed or FIELDS,
     )
+
+
+def _status(fault: EnvwatchError | None) -> HTTPStatus:
+    if fault is None:
+        return HTTPStatus.OK
+    return HTTPStatus.FORBIDDEN if isinstance(fault, Forbidden) else HTTPStatus.CONFLICT
 
 
 def _admin() -> Visitor:

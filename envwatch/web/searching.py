@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
+
 from flask import Blueprint, Response, request
 
 from envwatch.errors import Busy, Conflict, EnvwatchError
@@ -31,6 +33,7 @@ def find() -> Response:
             fault = e
     return own_page(
         "find.html",
+        HTTPStatus.CONFLICT if fault else HTTPStatus.OK,
         places=places,
         namespace=namespace,
         words=words,
