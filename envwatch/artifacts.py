@@ -157,9 +157,23 @@ def recipes(
     for kind, title, way in ways:
         if kind in urls:
             file = file_name(kind, key, number)
-            fetch = f"curl --fail --location --output {shlex.quote(file)} {shlex.quote(urls[kind])}"
-            made.append(Recipe(title, (fetch, *way(key.label, file, pip_packages))))
+            fetch = _waited if way is _by_tar else _fetched
+            lines = (fetch(file, urls[kind]), *way(key.label, file, pip_packages))
+            made.append(Recipe(title, lines))
     return tuple(made)
+
+
+def _fetched(file: str, url: str) -> str:
+    return f"curl --fail --location --output {shlex.quote(file)} {shlex.quote(url)}"
+
+
+def _waited(file: str, url: str) -> str:
+    """An archive is made when it is first asked for: until then the answer is 202."""
+    asked = (
+        f"curl --fail --silent --show-error --location --output {shlex.quote(file)}"
+        f" --write-out '%{{http_code}}' {shlex.quote(url)}"
+    )
+    return f'while [ "$({asked})" = 202 ]; do sleep 5; done'
 
 
 def _by_micromamba(label: str, file: str, _: int) -> tuple[str, ...]:

@@ -100,7 +100,7 @@ def test_a_server_that_does_not_answer_is_told(stand: StandIn) -> None:
 
 
 def test_what_is_for_the_machine_of_the_server_says_so(stand: StandIn) -> None:
-    for command in (("gc",), ("namespace", "grants"), ("namespace", "create", "x"), ("audit",)):
+    for command in (("gc",), ("backup", "x"), ("audit",)):
         assert f"this works on the machine of {stand.url} alone" in failed(*command)
     assert stand.requests == []
 

@@ -14,7 +14,7 @@ from envwatch.cli.house import SOON
 from envwatch.cli.reading import check_owner, login_name
 from envwatch.daemon.commands import Commands
 from envwatch.daemon.parts import assemble
-from envwatch.errors import DaemonAway, EnvwatchError, RootInUse
+from envwatch.errors import DaemonAway, EnvwatchError, NotFound, RootInUse
 from envwatch.settings import Settings
 from envwatch.store import Store
 
@@ -114,6 +114,11 @@ def _answer(verb: str, status: int, text: bytes) -> Answer:
 def _here(settings: Settings, verb: str, arguments: Answer) -> Answer:
     # root may ask a daemon, but the files that it would make here could not be changed by one
     check_owner(settings.root, superuser=False)
+    if not settings.root.exists() and not settings.sources:
+        raise NotFound(
+            f"{settings.root}: there is no envwatch here",
+            hint="name the config with `-c`, or the folder with `--root`",
+        )
     try:
         with assemble(settings) as parts:
             return Commands(parts).run(verb, arguments)

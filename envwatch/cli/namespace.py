@@ -27,7 +27,8 @@ def create(options: Options, name: str, as_json: bool) -> None:
         print_json(answer)
         return
     click.echo(answer["clone"])
-    say(f"the namespace {name} is there; a token for it: `envwatch token create`")
+    token = f"envwatch token create NAME --namespaces {name}"
+    say(f"the namespace {name} is there; a token for it: `{token}`")
 
 
 @command.command()

@@ -148,9 +148,9 @@ class Server:
 
     def _told(self, answer: Answer, name: str, detail: str, hint: str) -> EnvwatchError:
         if answer.status == HTTPStatus.UNAUTHORIZED:
-            return Unknown(
-                f"{self.url}: {detail}", hint=f"`envwatch login {self.url}` keeps another token"
-            )
+            which = "another token" if self.token else "a token for it"
+            hint = f"`envwatch login {self.url}` keeps {which}"
+            return Unknown(f"{self.url}: {detail}", hint=hint)
         if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
             seconds = asked_wait(answer, 0.0)
             return Busy(detail, hint=f"come back in {seconds:.0f} s" if seconds else hint)

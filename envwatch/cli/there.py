@@ -45,7 +45,10 @@ MOMENT = TypeAdapter(datetime | None)
 
 @contextmanager
 def opened(options: Options) -> Iterator[House]:
-    yield There(open_server(options.server))
+    server = open_server(options.server)
+    # a page below another address is an answer as well, of something else
+    server.api("GET", "/")
+    yield There(server)
 
 
 @dataclass

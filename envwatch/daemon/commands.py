@@ -54,9 +54,11 @@ class Commands(EditCommands):
 
     def _note(self, verb: str, arguments: Mapping[str, Any]) -> None:
         """Who did what on the host, in the words of the verb."""
-        place = next((str(arguments[k]) for k in PLACES if arguments.get(k)), "")
+        places = ("name",) if verb == "create_namespace" else PLACES
+        place = next((str(arguments[k]) for k in places if arguments.get(k)), "")
         namespace, _, name = place.partition("/")
-        rest = {k: v for k, v in arguments.items() if k not in (*PLACES, "by", "wanted") and v}
+        told = (*places, *PLACES, "by", "wanted")
+        rest = {k: v for k, v in arguments.items() if k not in told and v}
         detail = ", ".join(f"{k} {v}" for k, v in rest.items())
         who = replace(HOST, name=str(arguments.get("by") or HOST.name))
         self._parts.catalog.audits.note(

@@ -84,7 +84,7 @@ def _do(change: Callable[[Visitor], None]) -> Response:
 def _make(who: Visitor) -> None:
     name = request.form.get("name", "").strip()[:100]
     if not who.may_all(Role.ADMIN, "*"):
-        raise Forbidden(f"you are no admin of `{EVERYWHERE}`", hint="one may make it")
+        raise Forbidden(f"you are no admin of `{EVERYWHERE}`", hint="an admin of `*/*` may make it")
     actions().make_namespace(name, by=who.name)
     _catalog().audits.note(who, "create namespace", EnvKey(name, ""))
 

@@ -62,7 +62,8 @@ def hidden(who: Visitor, text: str) -> NotFound:
 
 def refused(who: Visitor, role: Role, place: str) -> Forbidden | Unknown:
     if not who.signed_in:
-        return Unknown(f"this needs a {role} of `{place}`", hint="sign in, or send a token")
+        article = "an" if role is Role.ADMIN else "a"
+        return Unknown(f"this needs {article} {role} of `{place}`", hint="sign in, or send a token")
     name = f"the token `{who.token}`" if who.token else f"`{who.name}`"
     hint = f"an admin of `{place.partition('/')[0]}` may grant it"
     return Forbidden(f"{name} is no {role} of `{place}`", hint=hint)

@@ -225,7 +225,7 @@ def test_nobody_in_particular_sees_and_does_nothing(filled: Stand, method: str) 
         if verb != method or path in public:
             continue
         answer = call(filled, path, method=verb)
-        if path in (*listed, "/source/", "/event/"):
+        if method == "GET" and path in (*listed, "/source/", "/event/", "/grant/"):
             assert answer.json is not None
             assert not answer.json["data"], path
         else:

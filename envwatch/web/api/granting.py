@@ -66,7 +66,8 @@ def create(namespace: str) -> Made:
     """A namespace with a repository of its own: for an admin of everything."""
     who = _somebody()
     if not who.may_all(Role.ADMIN, "*"):
-        raise Forbidden(f"`{who.name}` is no admin of `{EVERYWHERE}`", hint="one may make it")
+        hint = f"an admin of `{EVERYWHERE}` may make it"
+        raise Forbidden(f"`{who.name}` is no admin of `{EVERYWHERE}`", hint=hint)
     finding.actions().make_namespace(namespace, by=finding.author())
     finding.audit("create namespace", EnvKey(namespace, ""))
     address = site().context.settings.web.address
