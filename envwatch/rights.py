@@ -84,7 +84,7 @@ class Rights:
                 return None
             owner = self.of(identity)
         self.catalog.tokens.used(token)
-        return access.limited(owner, token.grants, token.name)
+        return access.limited(owner, token.grants, token.name, token.id)
 
     def reasons(self, identity: Identity) -> tuple[Reason, ...]:
         """Where what somebody may do comes from."""

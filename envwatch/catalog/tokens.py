@@ -75,6 +75,14 @@ class Tokens:
             found = c.execute(select(schema.token).order_by(TOKEN.id.desc()))
             return tuple(rows.token(row) for row in found)
 
+    def get(self, token_id: int) -> TokenRecord:
+        """Raises NotFound."""
+        with self._database.read() as c:
+            row = c.execute(select(schema.token).where(TOKEN.id == token_id)).first()
+        if row is None:
+            raise NotFound(f"there is no token `{token_id}`", hint="see `envwatch token list`")
+        return rows.token(row)
+
     def revoke(self, name: str = "", *, owner: str | None = None) -> int:
         """Refuse tokens from now on; how many held until now. Done again, it changes nothing.
 

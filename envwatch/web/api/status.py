@@ -230,12 +230,7 @@ def _mine(who: Visitor) -> tuple[TokenRecord, ...]:
 
 
 def _token_of(who: Visitor) -> TokenRecord | None:
-    if not who.token:
-        return None
-    now = datetime.now(UTC)
-    known = site().context.catalog.tokens.all()
-    found = (t for t in known if t.name == who.token and t.is_valid(now))
-    return next(found, None)
+    return site().context.catalog.tokens.get(who.token_id) if who.token else None
 
 
 def _grants(who: Visitor, body: WantedToken) -> tuple[tuple[Grant, ...], str]:

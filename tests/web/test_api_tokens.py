@@ -1,0 +1,83 @@
+"""Tokens that are asked for by the API: whose they are, for what, for how long, and how many."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+from web_helpers import Stand
+from werkzeug.test import TestResponse
+
+from envwatch.access import Identity
+from envwatch.settings import AccessSettings, Binding, Grant, Role
+
+ORIGIN = {"Origin": "https://env.example.org"}
+ADMIN = Role.ADMIN
+ACCESS = AccessSettings(
+    bindings=(
+        Binding(Grant("analyst/*", ADMIN), users=("ada",)),
+        Binding(Grant("ml/*", ADMIN), users=("bob",)),
+    ),
+    own_namespace=False,
+)
+
+
+@dataclass(frozen=True)
+class House:
+    """`filled`, where Ada and Bob have a namespace each; the host, Ada and Bob a token `ci`."""
+
+    stand: Stand
+    secrets: dict[str, str]
+
+    def by_token(self, of: str, path: str, method: str = "GET", **body: Any) -> TestResponse:
+        headers = {"Authorization": f"Bearer {self.secrets[of]}"}
+        return self._send(path, method, headers, body)
+
+    def by_session(self, of: str, path: str, method: str = "GET", **body: Any) -> TestResponse:
+        secret = self.stand.catalog.people.open_session(of, 600)
+        self.stand.client.set_cookie("__Host-envwatch_session", secret)
+        return self._send(path, method, ORIGIN, body)
+
+    def _send(
+        self, path: str, method: str, headers: dict[str, str], body: dict[str, Any]
+    ) -> TestResponse:
+        said = {"json": body} if method == "POST" else {}
+        return self.stand.client.open(f"/api/v1{path}", method=method, headers=headers, **said)
+
+    def holding(self) -> list[tuple[str, str]]:
+        """Owner and name of each token that holds."""
+        found = self.stand.catalog.tokens.all()
+        return sorted((t.owner, t.name) for t in found if t.revoked_at is None)
+
+
+@pytest.fixture
+def house(filled: Stand) -> House:
+    filled.settings = replace(filled.settings, access=ACCESS)
+    secrets = {}
+    for owner, patterns in {"ada": "analyst/*", "bob": "ml/*", "": "*/*"}.items():
+        if owner:
+            filled.catalog.people.seen(Identity(owner), "test")
+        made = filled.catalog.tokens.create("ci", (patterns,), role=ADMIN, owner=owner)
+        secrets[owner] = made.secret
+    return House(filled, secrets)
+
+
+def data(answer: TestResponse) -> Any:
+    assert answer.status_code == 200, answer.text
+    assert answer.json is not None
+    return answer.json["data"]
+
+
+# ---------------------------------------------------------------- whose they are
+
+
+@pytest.mark.parametrize("owner", ["ada", "bob", ""])
+def test_a_token_is_made_for_the_owner_of_the_one_that_asks(house: House, owner: str) -> None:
+    data(house.by_token(owner, "/token/", "POST", name="more"))
+    assert house.stand.catalog.tokens.all()[0].owner == owner
+
+
+@pytest.mark.parametrize(("owner", "pattern"), [("ada", "analyst/*"), ("bob", "ml/*"), ("", "*/*")])
+def test_a_token_is_told_of_itself(house: House, owner: str, pattern: str) -> None:
+    assert [t["namespaces"] for t in data(house.by_token(owner, "/token/"))] == [[pattern]]
