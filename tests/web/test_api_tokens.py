@@ -81,3 +81,15 @@ def test_a_token_is_made_for_the_owner_of_the_one_that_asks(house: House, owner:
 @pytest.mark.parametrize(("owner", "pattern"), [("ada", "analyst/*"), ("bob", "ml/*"), ("", "*/*")])
 def test_a_token_is_told_of_itself(house: House, owner: str, pattern: str) -> None:
     assert [t["namespaces"] for t in data(house.by_token(owner, "/token/"))] == [[pattern]]
+
+
+@pytest.mark.parametrize("owner", ["ada", "bob", ""])
+def test_a_token_ends_none_that_is_called_like_it(house: House, owner: str) -> None:
+    data(house.by_token(owner, "/token/ci/", "DELETE"))
+    assert house.holding() == [(o, "ci") for o in ("", "ada", "bob") if o != owner]
+
+
+def test_somebody_ends_no_token_of_another(house: House) -> None:
+    data(house.by_session("ada", "/token/ci/", "DELETE"))
+    assert house.holding() == [("", "ci"), ("bob", "ci")]
+    assert house.by_session("ada", "/token/ci/", "DELETE").status_code == 404

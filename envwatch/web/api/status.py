@@ -206,9 +206,10 @@ def tokens() -> tuple[Token, ...]:
 def revoke(name: str) -> None:
     """Let a token of one's own be none any more."""
     now = datetime.now(UTC)
-    if not any(t.name == name and t.is_valid(now) for t in _mine(visitor())):
+    held = next((t for t in _mine(visitor()) if t.name == name and t.is_valid(now)), None)
+    if held is None:
         raise NotFound(f"you have no token `{name}`")
-    site().context.catalog.tokens.revoke(name)
+    site().context.catalog.tokens.revoke(name, owner=held.owner)
     audit("token revoke", detail=name)
 
 
