@@ -17,6 +17,8 @@ ADMIN = Role.ADMIN
 ACCESS = AccessSettings(
     bindings=(
         Binding(Grant("analyst/*", ADMIN), users=("ada",)),
+        Binding(Grant("ml/*", Role.VIEWER), users=("ada",)),
+        Binding(Grant("ml/torch", ADMIN), users=("ada",)),
         Binding(Grant("ml/*", ADMIN), users=("bob",)),
     ),
     own_namespace=False,
@@ -93,3 +95,28 @@ def test_somebody_ends_no_token_of_another(house: House) -> None:
     data(house.by_session("ada", "/token/ci/", "DELETE"))
     assert house.holding() == [("", "ci"), ("bob", "ci")]
     assert house.by_session("ada", "/token/ci/", "DELETE").status_code == 404
+
+
+# ---------------------------------------------------------------- for what
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        # a token of the higher role would be admin of `ml/torch`, too
+        {"ml/*": ["viewer"], "analyst/*": ["admin"]},
+        {"analyst/*": ["viewer", "admin"]},
+    ],
+)
+def test_a_token_has_one_role(house: House, wanted: dict[str, list[str]]) -> None:
+    answer = house.by_session("ada", "/token/", "POST", role_bindings=wanted)
+    assert answer.status_code == 400
+    assert "one token for each role" in answer.text
+
+
+def test_a_token_has_the_role_that_is_asked_for(house: House) -> None:
+    wanted = {"ml/*": ["viewer"], "analyst/*": ["viewer"]}
+    made = data(house.by_session("ada", "/token/", "POST", role_bindings=wanted))
+    house.secrets["small"] = made["token"]
+    roles = data(house.by_token("small", "/permission/"))["entity_roles"]
+    assert set(map(tuple, roles.values())) == {("viewer",)}
