@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from web_helpers import Stand
 from werkzeug.test import TestResponse
 
+from envwatch import rights
 from envwatch.access import Identity
+from envwatch.rights import LONGEST_DAYS, MOST_TOKENS, NAMELESS
 from envwatch.settings import AccessSettings, Binding, Grant, Role
 
 ORIGIN = {"Origin": "https://env.example.org"}
@@ -120,3 +123,51 @@ def test_a_token_has_the_role_that_is_asked_for(house: House) -> None:
     house.secrets["small"] = made["token"]
     roles = data(house.by_token("small", "/permission/"))["entity_roles"]
     assert set(map(tuple, roles.values())) == {("viewer",)}
+
+
+# ---------------------------------------------------------------- for how long, and how many
+
+
+@pytest.mark.parametrize(
+    "wanted", ["2999-01-01T00:00:00Z", "9999-12-31T23:59:59-12:00", "9999-12-31T23:59:59"]
+)
+@pytest.mark.parametrize("field", ["exp", "expiration"])
+def test_a_token_holds_for_a_year_at_most(house: House, wanted: str, field: str) -> None:
+    made = data(house.by_session("ada", "/token/", "POST", **{field: wanted}))
+    left = datetime.fromisoformat(made["expires_on"]) - datetime.now(UTC)
+    assert timedelta(days=LONGEST_DAYS - 1) < left <= timedelta(days=LONGEST_DAYS)
+
+
+def hold(house: House, owner: str, start: str, count: int = MOST_TOKENS) -> None:
+    for n in range(count):
+        house.stand.catalog.tokens.create(f"{start}{n}", ("*/*",), role=ADMIN, owner=owner)
+
+
+@pytest.mark.parametrize("ask", [House.by_session, House.by_token])
+def test_somebody_has_a_hundred_tokens_at_most(house: House, ask: Any) -> None:
+    hold(house, "ada", "t", MOST_TOKENS - 1)
+    answer = ask(house, "ada", "/token/", "POST", name="more")
+    assert answer.status_code == 409
+    assert "you have 100 tokens" in answer.text
+    data(ask(house, "bob", "/token/", "POST", name="more"))
+    data(ask(house, "ada", "/token/", "POST"))
+
+
+def test_tokens_without_a_name_lock_nobody_out(house: House) -> None:
+    hold(house, "ada", NAMELESS)
+    own = rights.Rights(house.stand.catalog, lambda: house.stand.settings)
+    wish = rights.TokenWish("laptop", ("analyst/*",), ADMIN, days=3)
+    assert own.make_token(own.of(Identity("ada")), wish).token.name == "laptop"
+
+
+def test_tokens_without_a_name_are_counted_apart(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rights, "MOST_NAMELESS", 3)
+    hold(house, "ada", NAMELESS, 3)
+    assert house.by_session("ada", "/token/", "POST").status_code == 409
+
+
+def test_the_host_has_as_many_tokens_as_it_needs(house: House) -> None:
+    hold(house, "", "t")
+    data(house.by_token("", "/token/", "POST", name="more"))

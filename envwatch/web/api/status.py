@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 from envwatch.access import Visitor, is_pattern, read_pattern
 from envwatch.catalog.records import TokenRecord
 from envwatch.errors import NotFound, Unknown
+from envwatch.rights import LONGEST_DAYS, NAMELESS
 from envwatch.settings import EVERYWHERE, Grant, Role
 from envwatch.spec import valid_name
 from envwatch.views import listing
@@ -31,7 +32,6 @@ ROLES = {
     "admin": Role.ADMIN,
 }
 DAY = timedelta(days=1)
-NAMELESS = "api-"  # how tokens are called for which no name is said
 MOST_TOKENS = 600  # in a minute: a hub asks for each person who opens its launcher
 _READ = ("environment::read", "namespace::read", "namespace-role-mapping::read")
 # conda-store's page offers a new environment where it reads `namespace::create`
@@ -186,11 +186,13 @@ def token(body: WantedToken) -> Told:
         raise BadRequest("`name`: letters, digits, `.`, `_` and `-`, at most 64")
     if not body.name:
         site().context.catalog.tokens.forget(NAMELESS, datetime.now(UTC) - DAY)
+    owner = parent.owner if parent else who.name
+    site().rights.check_room(owner, name)
     made = site().context.catalog.tokens.create(
         name,
         tuple(g.pattern for g in grants),
         role=role,
-        owner=parent.owner if parent else who.name,
+        owner=owner,
         by=who.name,
         expires_at=ends,
     )
@@ -266,9 +268,9 @@ def _end(wanted: datetime | None, parent: TokenRecord | None) -> datetime:
         wanted = wanted.replace(tzinfo=UTC)
     if wanted is not None and wanted <= datetime.now(UTC):
         raise BadRequest("`expiration` lies in the past")
-    ends = wanted or datetime.now(UTC) + DAY
-    most = parent.expires_at if parent else None
-    return ends if most is None else min(ends, most)
+    most = [datetime.now(UTC) + LONGEST_DAYS * DAY]
+    most += [parent.expires_at] if parent and parent.expires_at else []
+    return min(wanted or datetime.now(UTC) + DAY, *most)
 
 
 def _shown(it: TokenRecord) -> Token:
