@@ -32,12 +32,14 @@ class Identity:
 class Visitor:
     """Whoever asks, and what they may do. `name` is empty for somebody who is not signed in.
 
-    `token` is the name of the token by which a program asks, empty for a person.
+    `token` is the name of the token by which a program asks, empty for a person. Only `token_id`
+    says which it is: people may call theirs like those of others.
     """
 
     name: str = ""
     grants: tuple[Grant, ...] = ()
     token: str = ""
+    token_id: int = 0
 
     @property
     def signed_in(self) -> bool:
@@ -110,11 +112,11 @@ def visitor(
     return Visitor(identity.name, tuple(dict.fromkeys(found)))
 
 
-def limited(owner: Visitor, scope: Iterable[Grant], token: str) -> Visitor:
+def limited(owner: Visitor, scope: Iterable[Grant], token: str, token_id: int) -> Visitor:
     """Somebody by a token: what it is for, as far as its owner may do that by now."""
     wanted = tuple(scope)
     found = (_common(mine, other) for mine in owner.grants for other in wanted)
-    return Visitor(owner.name, tuple(dict.fromkeys(g for g in found if g)), token)
+    return Visitor(owner.name, tuple(dict.fromkeys(g for g in found if g)), token, token_id)
 
 
 def person_name(text: str) -> str:

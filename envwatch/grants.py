@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from envwatch.access import Visitor, person_name
 from envwatch.catalog import Catalog
@@ -58,25 +58,27 @@ def may_grant(who: Visitor, pattern: str) -> bool:
     return bool(who.within((Grant(pattern, Role.ADMIN),)))
 
 
-def grant(catalog: Catalog, who: Visitor, wanted: Given) -> None:
-    """Give a role, in place of another one there. Raises Conflict, Forbidden."""
+def grant(catalog: Catalog, who: Visitor, wanted: Given) -> Given:
+    """Give a role, in place of another one there; what was given. Raises Conflict, Forbidden."""
     _check(who, wanted.grant.pattern)
     user, group = _whom(wanted)
     catalog.bindings.grant(wanted.grant, user=user, group=group, by=who.name)
     detail = f"{wanted.grant.role} to {_words(user, group)}"
     catalog.audits.note(who, "grant", _place(wanted.grant.pattern), detail)
+    return Given(wanted.grant, user, group, by=who.name, at=datetime.now(UTC))
 
 
 def revoke(catalog: Catalog, who: Visitor, wanted: Given) -> None:
     """Take back what was granted here. Raises Forbidden, NotFound."""
     place = wanted.grant.pattern
     _check(who, place)
-    if not catalog.bindings.revoke(place, user=wanted.user, group=wanted.group):
+    user, group = _names(wanted)
+    if not catalog.bindings.revoke(place, user=user, group=group):
         raise NotFound(
-            f"`{place}` was not granted to {_words(wanted.user, wanted.group)} here",
+            f"`{place}` was not granted to {_words(user, group)} here",
             hint="what the config grants is taken back there",
         )
-    catalog.audits.note(who, "revoke", _place(place), f"of {_words(wanted.user, wanted.group)}")
+    catalog.audits.note(who, "revoke", _place(place), f"of {_words(user, group)}")
 
 
 def _check(who: Visitor, pattern: str) -> None:
@@ -86,7 +88,7 @@ def _check(who: Visitor, pattern: str) -> None:
 
 
 def _whom(wanted: Given) -> tuple[str, str]:
-    user, group = wanted.user.strip(), wanted.group.strip()
+    user, group = _names(wanted)
     if bool(user) == bool(group):
         raise Conflict("a role is for one person or one group", hint="name one of the two")
     if user and not person_name(user):
@@ -94,6 +96,11 @@ def _whom(wanted: Given) -> tuple[str, str]:
     if group and (not group.isprintable() or len(group) > 255):
         raise Conflict("no group can have this name", hint="write it as logins name it")
     return user, group
+
+
+def _names(wanted: Given) -> tuple[str, str]:
+    """`/lab` is the group `lab`: some providers write the whole path."""
+    return wanted.user.strip(), wanted.group.strip().lstrip("/")
 
 
 def _place(pattern: str) -> EnvKey:

@@ -141,9 +141,9 @@ def test_odd_patterns_are_refused(text: str) -> None:
 def test_a_token_may_what_it_and_its_owner_may(
     mine: tuple[str, Role], scope: tuple[str, Role], left: tuple[str, Role] | None
 ) -> None:
-    who = limited(somebody(mine), [Grant(*scope)], "ci")
+    who = limited(somebody(mine), [Grant(*scope)], "ci", 7)
     assert who.grants == ((Grant(*left),) if left else ())
-    assert (who.name, who.token) == ("ada", "ci")
+    assert (who.name, who.token, who.token_id) == ("ada", "ci", 7)
 
 
 NAMES = st.text("ab*", min_size=1, max_size=3)
@@ -158,7 +158,7 @@ def test_a_token_never_gives_more_than_either(
     mine: list[Grant], scope: list[Grant], key: EnvKey, role: Role
 ) -> None:
     owner = Visitor("ada", tuple(mine))
-    if limited(owner, scope, "ci").may(role, key):
+    if limited(owner, scope, "ci", 7).may(role, key):
         assert owner.may(role, key)
         assert Visitor("x", tuple(scope)).may(role, key)
 

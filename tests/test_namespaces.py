@@ -11,6 +11,8 @@ from envwatch.daemon.parts import make_namespace
 from envwatch.edit import Author, Edit
 from envwatch.errors import Conflict
 from envwatch.model import EnvKey
+from envwatch.settings import Grant as Right
+from envwatch.settings import Role
 
 TEXT = "name: stats\ndependencies:\n  - tiny\n"
 
@@ -93,7 +95,25 @@ def test_a_role_is_granted_changed_and_taken_back(place: Place) -> None:
     ]
 
 
-@pytest.mark.parametrize("who", [(), ("--user", "a", "--group", "b")])
+@pytest.mark.parametrize(("first", "then"), [("lab", "/lab"), ("/lab", "lab"), ("//lab", "/lab")])
+def test_a_group_is_the_same_with_a_slash(place: Place, first: str, then: str) -> None:
+    place.cli("namespace", "grant", "lab", "--role", "admin", "--group", first)
+    told = place.cli("namespace", "grant", "lab", "--role", "viewer", "--group", then, "--json")
+    assert told.json["group"] == "lab"
+    assert [(g["group"], g["role"]) for g in grants(place)] == [("lab", "viewer")]
+    place.cli("namespace", "revoke", "lab", "--group", then)
+    assert grants(place) == []
+
+
+@pytest.mark.parametrize("verb", [("revoke",), ("grant", "--role", "viewer")])
+def test_a_group_that_is_kept_with_a_slash_is_found(place: Place, verb: tuple[str, ...]) -> None:
+    with place.parts() as parts:  # as former versions kept it
+        parts.catalog.bindings.grant(Right("lab/*", Role.ADMIN), group="/lab", by="x")
+    place.cli("namespace", *verb, "lab", "--group", "lab")
+    assert [g["role"] for g in grants(place)] == list(verb[2:])
+
+
+@pytest.mark.parametrize("who", [(), ("--group", "/"), ("--user", "a", "--group", "b")])
 def test_a_grant_is_for_one(place: Place, who: tuple[str, ...]) -> None:
     told = place.cli("namespace", "grant", "lab", "--role", "viewer", *who)
     assert "one person or one group" in told.err

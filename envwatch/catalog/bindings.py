@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import delete, select
-from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy import ColumnElement, delete, insert, select
 
 from envwatch.catalog import schema
 from envwatch.catalog.database import Database
@@ -61,16 +60,26 @@ class Bindings:
 
     def grant(self, grant: Grant, *, user: str = "", group: str = "", by: str) -> None:
         """Somebody, or a group, has this role there from now on, in place of another one."""
-        values = {"role": grant.role, "granted_by": by, "granted_at": datetime.now(UTC)}
+        added = insert(schema.binding).values(
+            pattern=grant.pattern,
+            role=grant.role,
+            user=user,
+            group=group,
+            granted_by=by,
+            granted_at=datetime.now(UTC),
+        )
         with self._database.write() as c:
-            c.execute(
-                upsert(schema.binding)
-                .values(pattern=grant.pattern, user=user, group=group, **values)
-                .on_conflict_do_update(index_elements=["pattern", "user", "group"], set_=values)
-            )
+            c.execute(delete(schema.binding).where(*_same(grant.pattern, user, group)))
+            c.execute(added)
 
     def revoke(self, pattern: str, *, user: str = "", group: str = "") -> bool:
         """Was there one?"""
-        same = (BINDING.pattern == pattern, BINDING.user == user, BINDING.group == group)
+        gone = delete(schema.binding).where(*_same(pattern, user, group))
         with self._database.write() as c:
-            return bool(c.execute(delete(schema.binding).where(*same)).rowcount)
+            return bool(c.execute(gone).rowcount)
+
+
+def _same(pattern: str, user: str, group: str) -> tuple[ColumnElement[bool], ...]:
+    """Former versions kept `/lab` beside `lab`, which is one group."""
+    groups = (group, f"/{group}") if group else ("",)
+    return BINDING.pattern == pattern, BINDING.user == user, BINDING.group.in_(groups)

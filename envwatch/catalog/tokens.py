@@ -9,7 +9,7 @@ import zlib
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import delete, insert, or_, select, update
+from sqlalchemy import ColumnElement, delete, insert, or_, select, update
 
 from envwatch.catalog import rows, schema
 from envwatch.catalog.database import Database
@@ -75,6 +75,20 @@ class Tokens:
             found = c.execute(select(schema.token).order_by(TOKEN.id.desc()))
             return tuple(rows.token(row) for row in found)
 
+    def valid_names(self, owner: str) -> tuple[str, ...]:
+        """Of the tokens of one person that hold now."""
+        with self._database.read() as c:
+            found = c.execute(select(TOKEN.name).where(TOKEN.owner == owner, *_hold()))
+            return tuple(row.name for row in found)
+
+    def get(self, token_id: int) -> TokenRecord:
+        """Raises NotFound."""
+        with self._database.read() as c:
+            row = c.execute(select(schema.token).where(TOKEN.id == token_id)).first()
+        if row is None:
+            raise NotFound(f"there is no token `{token_id}`", hint="see `envwatch token list`")
+        return rows.token(row)
+
     def revoke(self, name: str = "", *, owner: str | None = None) -> int:
         """Refuse tokens from now on; how many held until now. Done again, it changes nothing.
 
@@ -88,13 +102,8 @@ class Tokens:
             if c.execute(select(TOKEN.id).where(*meant)).first() is None:
                 what = f"there is no token `{name}`" if name else f"`{owner}` has no token"
                 raise NotFound(what, hint="see `envwatch token list`")
-            now = datetime.now(UTC)
-            ended = c.execute(
-                update(schema.token)
-                .where(*meant, TOKEN.revoked_at.is_(None))
-                .where(or_(TOKEN.expires_at.is_(None), TOKEN.expires_at > now))
-                .values(revoked_at=now)
-            )
+            held = update(schema.token).where(*meant, *_hold())
+            ended = c.execute(held.values(revoked_at=datetime.now(UTC)))
             return ended.rowcount
 
     def forget(self, start: str, before: datetime) -> None:
@@ -123,6 +132,12 @@ class Tokens:
             return
         with self._database.write(news=False) as c:
             c.execute(update(schema.token).where(TOKEN.id == token.id).values(used_at=now))
+
+
+def _hold() -> tuple[ColumnElement[bool], ...]:
+    """`TokenRecord.is_valid` in SQL."""
+    unended = or_(TOKEN.expires_at.is_(None), TOKEN.expires_at > datetime.now(UTC))
+    return TOKEN.revoked_at.is_(None), unended
 
 
 def _new_secret() -> str:

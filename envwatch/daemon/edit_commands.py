@@ -55,8 +55,9 @@ class EditCommands:
     def grant(self, pattern: str, role: str, by: str, user: str = "", group: str = "") -> Answer:
         """Give a person or a group a role, in place of another one that they had there."""
         made = Grant(read_pattern(pattern), Role(role))
-        grants.grant(self._parts.catalog, replace(HOST, name=by), Given(made, user, group))
-        return {"pattern": made.pattern, "role": role, "user": user, "group": group}
+        wanted = Given(made, user, group)
+        given = grants.grant(self._parts.catalog, replace(HOST, name=by), wanted)
+        return {"pattern": made.pattern, "role": role, "user": given.user, "group": given.group}
 
     def ungrant(self, pattern: str, by: str, user: str = "", group: str = "") -> Answer:
         """Take back what was granted here; what the config grants stays."""

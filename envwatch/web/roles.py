@@ -71,7 +71,7 @@ def audit() -> Response:
     )
 
 
-def _do(change: Callable[[Visitor], None]) -> Response:
+def _do(change: Callable[[Visitor], object]) -> Response:
     who = _admin()
     try:
         change(who)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 
 from pydantic import BaseModel, Field
 
@@ -87,8 +86,7 @@ def grant(body: NewGrant) -> Grant:
     """Give a role, in place of another one that they have there."""
     who, place = _somebody(), read_pattern(body.pattern)
     wanted = Given(Right(place, role_of(body.role)), body.user, body.group)
-    grants.grant(site().context.catalog, who, wanted)
-    return _shown(replace(wanted, by=who.name, at=datetime.now(UTC)))
+    return _shown(grants.grant(site().context.catalog, who, wanted))
 
 
 def revoke(query: OldGrant) -> None:

@@ -54,7 +54,7 @@ def once(do: Callable[[], Response]) -> Response:
     if len(given) > LONGEST_KEY or not given.isprintable():
         raise BadRequest("the `Idempotency-Key` has more than 255 characters, or odd ones")
     who, replies = visitor(), site().context.catalog.replies
-    key = _digest(who.name, who.token, given)
+    key = _digest(who.name, str(who.token_id), given)
     known = replies.begin(key, _digest(request.method, request.full_path, _body()))
     if known is not None:
         response = Response(known.body, known.status, content_type="application/json")

@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 from envwatch.access import Visitor, is_pattern, read_pattern
 from envwatch.catalog.records import TokenRecord
 from envwatch.errors import NotFound, Unknown
+from envwatch.rights import LONGEST_DAYS, NAMELESS
 from envwatch.settings import EVERYWHERE, Grant, Role
 from envwatch.spec import valid_name
 from envwatch.views import listing
@@ -32,7 +33,6 @@ ROLES = {
     "admin": Role.ADMIN,
 }
 DAY = timedelta(days=1)
-NAMELESS = "api-"  # how tokens are called for which no name is said
 MOST_TOKENS = 600  # in a minute: a hub asks for each person who opens its launcher
 _READ = ("environment::read", "namespace::read", "namespace-role-mapping::read")
 # conda-store's page offers a new environment where it reads `namespace::create`
@@ -188,11 +188,13 @@ def token(body: WantedToken) -> Told:
         raise BadRequest("`name`: letters, digits, `.`, `_` and `-`, at most 64")
     if not body.name:
         site().context.catalog.tokens.forget(NAMELESS, datetime.now(UTC) - DAY)
+    owner = parent.owner if parent else who.name
+    site().rights.check_room(owner, name)
     made = site().context.catalog.tokens.create(
         name,
         tuple(g.pattern for g in grants),
         role=role,
-        owner=parent.owner if parent else who.name,
+        owner=owner,
         by=who.name,
         expires_at=ends,
     )
@@ -208,9 +210,10 @@ def tokens() -> tuple[Token, ...]:
 def revoke(name: str) -> None:
     """Let a token of one's own be none any more."""
     now = datetime.now(UTC)
-    if not any(t.name == name and t.is_valid(now) for t in _mine(visitor())):
+    held = next((t for t in _mine(visitor()) if t.name == name and t.is_valid(now)), None)
+    if held is None:
         raise NotFound(f"you have no token `{name}`")
-    site().context.catalog.tokens.revoke(name)
+    site().context.catalog.tokens.revoke(name, owner=held.owner)
     audit("token revoke", detail=name)
 
 
@@ -232,12 +235,7 @@ def _mine(who: Visitor) -> tuple[TokenRecord, ...]:
 
 
 def _token_of(who: Visitor) -> TokenRecord | None:
-    if not who.token:
-        return None
-    now = datetime.now(UTC)
-    known = site().context.catalog.tokens.all()
-    found = (t for t in known if t.name == who.token and t.is_valid(now))
-    return next(found, None)
+    return site().context.catalog.tokens.get(who.token_id) if who.token else None
 
 
 def _grants(who: Visitor, body: WantedToken) -> tuple[tuple[Grant, ...], str]:
@@ -255,11 +253,9 @@ def _grants(who: Visitor, body: WantedToken) -> tuple[tuple[Grant, ...], str]:
         raise BadRequest(
             "the token would be for more than you may do", hint="see /api/v1/permission/"
         )
-    highest = max((g.role for g in wanted), key=list(Role).index)
-    for grant in wanted:
-        wider = Grant(grant.pattern, highest)
-        if body.role_bindings and grant.role is not highest and who.within((wider,)):
-            raise BadRequest("a token has one role", hint="make one token for each role")
+    # where nothing is asked for, no pattern comes to more than its owner may there
+    if body.role_bindings and len({g.role for g in wanted}) > 1:
+        raise BadRequest("a token has one role", hint="make one token for each role")
     return wanted, f"{odd}: no namespace can be called so, which gives nothing" if odd else ""
 
 
@@ -274,9 +270,9 @@ def _end(wanted: datetime | None, parent: TokenRecord | None) -> datetime:
         wanted = wanted.replace(tzinfo=UTC)
     if wanted is not None and wanted <= datetime.now(UTC):
         raise BadRequest("`expiration` lies in the past")
-    ends = wanted or datetime.now(UTC) + DAY
-    most = parent.expires_at if parent else None
-    return ends if most is None else min(ends, most)
+    most = [datetime.now(UTC) + LONGEST_DAYS * DAY]
+    most += [parent.expires_at] if parent and parent.expires_at else []
+    return min(wanted or datetime.now(UTC) + DAY, *most)
 
 
 def _shown(it: TokenRecord) -> Token:
