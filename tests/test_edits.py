@@ -154,6 +154,38 @@ def test_an_edit_of_one_environment_never_overwrites_the_file_of_another(lab: La
     assert lab.tip() != before
 
 
+@pytest.mark.parametrize("path", ["envwatch.yml", "other/conda-lock.yml"])
+def test_an_edit_of_one_environment_is_told_of_no_other_file(lab: Lab, path: str) -> None:
+    edit(lab, replace(NEW, path="other/environment.yml", text=text("python", name="other")))
+    before = lab.tip()
+    with pytest.raises(Conflict) as caught:
+        edit(lab, replace(NEW, path=path, text="environments: 1\n", name="demo"))
+    assert str(caught.value).startswith(f"`{path}` is not the file of one environment")
+    assert lab.tip() == before
+
+
+def test_a_name_that_is_taken_does_not_tell_by_which_file(lab: Lab) -> None:
+    edit(lab, replace(NEW, path="secret.yml", text=text("python", name="other")))
+    lab.parts.look("people")
+    with pytest.raises(Conflict, match="calls its environment `other`, not `demo`"):
+        edit(lab, replace(NEW, text=text("python", name="other"), name="demo"))
+
+
+def test_what_an_edit_of_one_environment_does_to_others_is_told_without_their_files(
+    lab: Lab,
+) -> None:
+    edit(lab, replace(NEW, path="secret.yml"))  # nobody has looked at it yet
+    with pytest.raises(Conflict) as caught:
+        edit(lab, replace(NEW, path="a.yml", name="demo"))
+    assert caught.value.message == "with `a.yml` other files would be refused"
+
+
+def test_what_an_edit_of_one_environment_means_is_told_without_the_others(lab: Lab) -> None:
+    edit(lab, replace(NEW, path="secret.yml", text=text("python", name="other")))
+    made = lab.parts.editor.edit(replace(NEW, name="demo"))
+    assert [o.key for o in made.outcomes] == [KEY]
+
+
 @pytest.mark.parametrize(
     "path",
     ["", "/etc/x.yml", "../x.yml", "a/../b.yml", "a//b.yml", ".git/x.yml", "a/.GIT/hooks/x.yml",
