@@ -14,6 +14,7 @@ from repos import GitRepo, make_repo
 from envwatch.config.fill import with_previews
 from envwatch.edit import Author, Edit
 from envwatch.errors import Conflict, NotFound, SpecError
+from envwatch.git import commits
 from envwatch.model import EnvKey
 from envwatch.settings import Previews, SourceKind, SourceSettings
 from envwatch.views import pages
@@ -45,6 +46,13 @@ def lab(tmp_path: Path, remote: GitRepo) -> Iterator[Lab]:
 def edit(lab: Lab, wanted: Edit) -> str:
     """The commit of an edit."""
     return lab.parts.editor.edit(wanted).revision
+
+
+def put(lab: Lab, path: str, content: str) -> None:
+    """A file that came when nobody looked at what it is."""
+    run, tip = lab.bare.run, lab.tip()
+    made = commits.commit(run, tip, commits.Change(path, content.encode()), ADA, "put")
+    assert commits.move(run, "main", made, tip)
 
 
 def shown(lab: Lab, what: str) -> str:
@@ -152,6 +160,26 @@ def test_an_edit_of_one_environment_never_overwrites_the_file_of_another(lab: La
     assert lab.tip() == before
     edit(lab, replace(other, text=text("python", "pip", name="other"), seen=before, name="other"))
     assert lab.tip() != before
+
+
+@pytest.mark.parametrize("content", ["site_name: x\n", "name: demo\ndependencies: x\n"])
+def test_an_edit_of_one_environment_never_overwrites_a_file_that_is_none(
+    lab: Lab, content: str
+) -> None:
+    put(lab, "mkdocs.yml", content)
+    before = lab.tip()
+    for seen in ("", before):
+        with pytest.raises(Conflict, match=r"`mkdocs\.yml` is not the file of `demo`"):
+            edit(lab, replace(NEW, path="mkdocs.yml", seen=seen, name="demo"))
+    assert lab.tip() == before
+
+
+def test_an_edit_of_one_environment_mends_its_broken_file(lab: Lab) -> None:
+    edit(lab, NEW)
+    lab.parts.look("people")
+    put(lab, FILE, "name: demo\ndependencies: x\n")
+    before = lab.tip()
+    assert edit(lab, replace(NEW, seen=before, name="demo")) != before
 
 
 @pytest.mark.parametrize("path", ["envwatch.yml", "other/conda-lock.yml"])

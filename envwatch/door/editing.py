@@ -138,7 +138,7 @@ class Editor:
         wanted, change = asked
         now = commits.blob_at(run, tip, change.path) if tip else ""
         if now and wanted.name:
-            _check_owner(self.judge.key_of(source, before, change.path), wanted)
+            _check_owner(self.judge.owner(source, before, change.path), wanted)
         _check_seen(run, tip, now, wanted)
         if now and change.data is not None and now == _blob(run, change.data):
             return Edited(source.name, change.path, tip, source.branch, live=True, changed=False)
@@ -200,8 +200,8 @@ def _change(source: GitSource, wanted: Edit) -> Change:
 
 
 def _check_owner(owner: EnvKey | None, wanted: Edit) -> None:
-    """Who may change one environment must not overwrite the file of another, nor learn of it."""
-    if owner is not None and owner.name != wanted.name:
+    """Who may change one environment must not overwrite any other file, nor learn of it."""
+    if owner != EnvKey(wanted.namespace, wanted.name):
         raise Conflict(
             f"`{wanted.path}` is not the file of `{wanted.name}`", hint="give it another name"
         )

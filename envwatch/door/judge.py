@@ -73,9 +73,14 @@ class Judge:
         outcomes = tuple(self._outcomes(plan, touched))
         return Verdict(tuple(f.messages[0] for f in ours), tuple(warned), outcomes, plan.files)
 
-    def key_of(self, source: SourceSettings, snapshot: Snapshot, path: str) -> EnvKey | None:
-        """The environment that a file of a snapshot is for."""
-        return next((f.key for f in self._plan(source, snapshot).files if f.path == path), None)
+    def owner(self, source: SourceSettings, snapshot: Snapshot, path: str) -> EnvKey | None:
+        """The environment that a file of a snapshot is for, or was for before it broke."""
+        found = self._plan(source, snapshot)
+        key = next((f.key for f in found.files if f.path == path), None)
+        kept = {key for key, _ in found.invalid}
+        standing = self.catalog.sources.standing(source.name)
+        before = [s.key for s in standing if s.key in kept and s.path == path]
+        return before[0] if key is None and len(before) == 1 else key
 
     def alone(self, source: SourceSettings, snapshot: Snapshot, path: str) -> EnvKey | None:
         """The environment that a file would be for, if there were no other file."""
