@@ -83,9 +83,10 @@ class DaemonActions:
         chores.prune(self.parts.worker)
 
     def make_own_namespace(self, name: str) -> bool:
-        if any(s.namespace == name for s in self.parts.settings().sources):
-            return False
-        make_namespace(self.parts, name, by=name)
+        with self.parts.roster.writing:
+            if any(s.namespace == name for s in self.parts.settings().sources):
+                return False
+            make_namespace(self.parts, name, by=name)
         return True
 
     def sync(self, source: str) -> None:
