@@ -22,6 +22,7 @@ from envwatch.web.answers import own_page
 from envwatch.web.api.guard import seldom
 from envwatch.web.changing import PAGE, actions, changeable
 from envwatch.web.context import site
+from envwatch.web.seeing import seen_if_there
 from envwatch.web.signin import to
 from envwatch.web.visitor import hidden, visitor
 
@@ -235,8 +236,8 @@ def _edit(typed: Typed, key: EnvKey | None) -> Edit:
 def _planned(typed: Typed) -> Planned:
     """Solved, and held against what is there, as far as that may be seen."""
     found = actions().plan(typed.namespace, typed.text, typed.path)
-    if found.key is not None and not visitor().may(Role.VIEWER, found.key):
-        raise hidden(visitor(), f"there is no environment `{found.key}`")
+    if found.key is not None:
+        seen_if_there(found.key)
     return found
 
 
