@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from managed_helpers import Lab, served, settings_for, text
 from web_helpers import packages, result
 
 from envwatch.model import BuildState, EnvKey
-from envwatch.settings import Role
+from envwatch.settings import NamespaceSettings, Role
 
 KEY = EnvKey("people", "demo")
 ONE = "/environment/people/demo/"
@@ -211,6 +211,20 @@ def test_who_acts_is_in_the_audit_trail(api: Api) -> None:
     (entry,) = api("GET", "/audit/?namespace=people")[1]["data"]
     assert (entry["token"], entry["action"], entry["name"]) == ("ada", "edit", "demo")
     assert api("GET", "/audit/")[0] == 404, "of all namespaces only an admin of all"
+
+
+def test_a_solve_knows_nothing_of_an_environment_of_its_name(tmp_path: Path, channel: Path) -> None:
+    url = channel.as_uri()
+    space = NamespaceSettings("people", channels=(url,), allowed_channels=(url,))
+    with served(replace(settings_for(tmp_path / "root"), namespaces=(space,))) as lab:
+        lab.parts.executor.start()
+        api = Api(lab, lab.token("ada", role=Role.ADMIN))
+        api.made(text("tiny", name="solve"))
+        api.publish()
+        api.token = lab.token("eve", "people/mine")
+        found = api("GET", "/specification/?namespace=people&conda=tiny")[1]["solve"]
+        lab.parts.executor.stop()
+    assert [(p["name"], p["version"]) for p in found] == [("tiny", "2.0")]
 
 
 # ---------------------------------------------------------------- the file as a resource

@@ -14,6 +14,7 @@ from repos import GitRepo, make_repo
 from envwatch.config.fill import with_previews
 from envwatch.edit import Author, Edit
 from envwatch.errors import Conflict, NotFound, SpecError
+from envwatch.git import commits
 from envwatch.model import EnvKey
 from envwatch.settings import Previews, SourceKind, SourceSettings
 from envwatch.views import pages
@@ -45,6 +46,13 @@ def lab(tmp_path: Path, remote: GitRepo) -> Iterator[Lab]:
 def edit(lab: Lab, wanted: Edit) -> str:
     """The commit of an edit."""
     return lab.parts.editor.edit(wanted).revision
+
+
+def put(lab: Lab, path: str, content: str) -> None:
+    """A file that came when nobody looked at what it is."""
+    run, tip = lab.bare.run, lab.tip()
+    made = commits.commit(run, tip, commits.Change(path, content.encode()), ADA, "put")
+    assert commits.move(run, "main", made, tip)
 
 
 def shown(lab: Lab, what: str) -> str:
@@ -152,6 +160,58 @@ def test_an_edit_of_one_environment_never_overwrites_the_file_of_another(lab: La
     assert lab.tip() == before
     edit(lab, replace(other, text=text("python", "pip", name="other"), seen=before, name="other"))
     assert lab.tip() != before
+
+
+@pytest.mark.parametrize("content", ["site_name: x\n", "name: demo\ndependencies: x\n"])
+def test_an_edit_of_one_environment_never_overwrites_a_file_that_is_none(
+    lab: Lab, content: str
+) -> None:
+    put(lab, "mkdocs.yml", content)
+    before = lab.tip()
+    for seen in ("", before):
+        with pytest.raises(Conflict, match=r"`mkdocs\.yml` is not the file of `demo`"):
+            edit(lab, replace(NEW, path="mkdocs.yml", seen=seen, name="demo"))
+    assert lab.tip() == before
+
+
+def test_an_edit_of_one_environment_mends_its_broken_file(lab: Lab) -> None:
+    edit(lab, NEW)
+    lab.parts.look("people")
+    put(lab, FILE, "name: demo\ndependencies: x\n")
+    before = lab.tip()
+    assert edit(lab, replace(NEW, seen=before, name="demo")) != before
+
+
+@pytest.mark.parametrize("path", ["envwatch.yml", "other/conda-lock.yml"])
+def test_an_edit_of_one_environment_is_told_of_no_other_file(lab: Lab, path: str) -> None:
+    edit(lab, replace(NEW, path="other/environment.yml", text=text("python", name="other")))
+    before = lab.tip()
+    with pytest.raises(Conflict) as caught:
+        edit(lab, replace(NEW, path=path, text="environments: 1\n", name="demo"))
+    assert str(caught.value).startswith(f"`{path}` is not the file of one environment")
+    assert lab.tip() == before
+
+
+def test_a_name_that_is_taken_does_not_tell_by_which_file(lab: Lab) -> None:
+    edit(lab, replace(NEW, path="secret.yml", text=text("python", name="other")))
+    lab.parts.look("people")
+    with pytest.raises(Conflict, match="calls its environment `other`, not `demo`"):
+        edit(lab, replace(NEW, text=text("python", name="other"), name="demo"))
+
+
+def test_what_an_edit_of_one_environment_does_to_others_is_told_without_their_files(
+    lab: Lab,
+) -> None:
+    edit(lab, replace(NEW, path="secret.yml"))  # nobody has looked at it yet
+    with pytest.raises(Conflict) as caught:
+        edit(lab, replace(NEW, path="a.yml", name="demo"))
+    assert caught.value.message == "with `a.yml` other files would be refused"
+
+
+def test_what_an_edit_of_one_environment_means_is_told_without_the_others(lab: Lab) -> None:
+    edit(lab, replace(NEW, path="secret.yml", text=text("python", name="other")))
+    made = lab.parts.editor.edit(replace(NEW, name="demo"))
+    assert [o.key for o in made.outcomes] == [KEY]
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from cli_helpers import Place, make_place
 
-from envwatch.daemon.parts import make_namespace
+from envwatch.daemon.actions import DaemonActions
+from envwatch.daemon.parts import Parts, make_namespace, reload
 from envwatch.edit import Author, Edit
 from envwatch.errors import Conflict
 from envwatch.model import EnvKey
@@ -41,6 +42,37 @@ def test_it_is_there_at_once(place: Place) -> None:
         assert parts.roster.names() - before == {"lab"}
         assert parts.catalog.sources.get("lab") is not None
         assert parts.dirty.take(0, sound=True) == "lab"
+
+
+class Turn:
+    """The lock of a roster, which somebody else gets first."""
+
+    def __init__(self, parts: Parts, name: str) -> None:
+        self.parts, self.name, self.lock = parts, name, parts.roster.writing
+
+    def __enter__(self) -> None:
+        self.parts.roster.writing = self.lock
+        make_namespace(self.parts, self.name, by=self.name)
+        self.lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self.lock.release()
+
+
+def test_one_that_is_made_while_the_config_is_read_again_stays(place: Place) -> None:
+    with place.parts() as parts:
+        parts.roster.writing = Turn(parts, "ada")  # type: ignore[assignment]  # used as a lock is
+        reload(parts, place.settings)
+        assert "ada" in {s.namespace for s in parts.settings().sources}
+        assert "ada" in parts.roster.names()
+        assert parts.catalog.sources.get("ada") is not None
+
+
+def test_two_first_visits_of_a_person_at_once_make_one(place: Place) -> None:
+    with place.parts() as parts:
+        parts.roster.writing = Turn(parts, "ada")  # type: ignore[assignment]  # used as a lock is
+        assert not DaemonActions(parts).make_own_namespace("ada")
+        assert [n.name for n in parts.catalog.namespaces.all()] == ["ada"]
 
 
 @pytest.mark.parametrize("name", ["analyst", "Analyst", "envs", "ENVS", "a b", "..", "", "x" * 65])

@@ -28,7 +28,7 @@ from envwatch.reconcile import rules_for
 from envwatch.settings import SourceKind, SourceSettings
 from envwatch.web.actions import Planned
 from envwatch.worker import chores
-from envwatch.worker.preview import preview
+from envwatch.worker.preview import afresh, preview
 from envwatch.worker.search import search
 
 FILE = "environment.yml"
@@ -86,9 +86,10 @@ class DaemonActions:
         chores.prune(self.parts.worker)
 
     def make_own_namespace(self, name: str) -> bool:
-        if any(s.namespace == name for s in self.parts.settings().sources):
-            return False
-        make_namespace(self.parts, name, by=name)
+        with self.parts.roster.writing:
+            if any(s.namespace == name for s in self.parts.settings().sources):
+                return False
+            make_namespace(self.parts, name, by=name)
         return True
 
     def sync(self, source: str) -> None:
@@ -108,9 +109,8 @@ class DaemonActions:
 
     def plan(self, namespace: str, text: str, path: str = "") -> Planned:
         plan = self._plan(namespace, text, path or FILE)
-        refused = [f for f in plan.files if f.state is FileState.REFUSED]
-        said = tuple(m for f in plan.files for m in f.messages)
-        if refused or not plan.build:
+        said = _said(plan)
+        if _is_refused(plan):
             return Planned("refused", messages=said or _no_environment())
         with self._place():
             found = preview(self.parts.worker, plan).proposals[0]
@@ -126,8 +126,7 @@ class DaemonActions:
         )
 
     def read(self, namespace: str, text: str, path: str = "") -> tuple[Message, ...]:
-        plan = self._plan(namespace, text, path or FILE)
-        return tuple(m for f in plan.files for m in f.messages)
+        return _said(self._plan(namespace, text, path or FILE))
 
     def search(self, namespace: str, query: PackageQuery) -> tuple[Package, ...]:
         with self._place():
@@ -149,13 +148,16 @@ class DaemonActions:
             self.room.release()
 
     def solve(self, namespace: str, text: str) -> tuple[Package, ...]:
-        planned = self.plan(namespace, text)
-        if planned.move == "refused":
-            first = planned.messages[0]
+        plan = self._plan(namespace, text, FILE)
+        if _is_refused(plan):
+            first = _said(plan)[0]
             raise SpecError(first.text, line=first.line, column=first.column, hint=first.hint)
-        if planned.failure is not None:
-            raise _unsolved(planned.failure)
-        return planned.diff.added if planned.diff else ()
+        # it is for who need not see what is there: an environment of this name must not show
+        with self._place():
+            found = afresh(self.parts.worker, plan.build[0])
+        if found.failure is not None:
+            raise _unsolved(found.failure)
+        return found.packages
 
     def _plan(self, namespace: str, text: str, path: str) -> Plan:
         """As if the text were the only file of a new source."""
@@ -170,6 +172,14 @@ class DaemonActions:
 
 def _no_environment() -> tuple[Message, ...]:
     raise NotFound("this is not an environment: it has no `dependencies`")
+
+
+def _is_refused(plan: Plan) -> bool:
+    return not plan.build or any(f.state is FileState.REFUSED for f in plan.files)
+
+
+def _said(plan: Plan) -> tuple[Message, ...]:
+    return tuple(m for f in plan.files for m in f.messages)
 
 
 def _unsolved(failure: Failure) -> Conflict:

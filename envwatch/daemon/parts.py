@@ -179,13 +179,15 @@ def make_namespace(parts: Parts, name: str, *, by: str) -> None:
 
 def reload(parts: Parts, settings: Settings) -> None:
     """Take over new settings. Root and listening address stay until the next start."""
-    settings, old = with_made(settings, parts.catalog), parts.settings()
+    old = parts.settings()
     if settings.root != old.root:
         logger.warning("`root` has changed: it takes effect at the next start")
         return
     if settings.web != old.web:
         logger.warning("`web` has changed: it takes effect at the next start")
     with parts.roster.writing:
+        # somebody who comes for the first time is given a namespace at any moment
+        settings = with_made(settings, parts.catalog)
         parts.settings.replace(settings)
         prepare_managed(settings, parts.store)
         parts.roster.replace(settings.sources, Mirrors(parts.store.mirrors))

@@ -18,6 +18,7 @@ from envwatch.git.run import GitFailed
 from envwatch.git.tree import Run, Tree
 from envwatch.git.urls import shown
 from envwatch.model import EnvKey, Level, Message, Snapshot, SourceFile
+from envwatch.repowords import is_repo_file
 from envwatch.settings import SourceSettings
 from envwatch.sources import Source, files
 from envwatch.sources.git import GitSource
@@ -137,13 +138,11 @@ class Editor:
         wanted, change = asked
         now = commits.blob_at(run, tip, change.path) if tip else ""
         if now and wanted.name:
-            _check_owner(self.judge.key_of(source, before, change.path), wanted)
+            _check_owner(self.judge.owner(source, before, change.path), wanted)
         _check_seen(run, tip, now, wanted)
         if now and change.data is not None and now == _blob(run, change.data):
             return Edited(source.name, change.path, tip, source.branch, live=True, changed=False)
-        verdict = self.judge(source, before, _after(before, change))
-        _refuse(verdict)
-        _check_name(verdict, wanted)
+        verdict = self._verdict(source, before, _after(before, change), wanted)
         message = wanted.message.strip() or _default_message(now, change)
         made = commits.commit(run, tip, change, wanted.author, message)
         return Edited(
@@ -155,6 +154,26 @@ class Editor:
             outcomes=verdict.outcomes,
             messages=verdict.warned,
         )
+
+    def _verdict(
+        self, source: SourceSettings, before: Snapshot, after: Snapshot, wanted: Edit
+    ) -> Verdict:
+        """Raises what is against it; who may change one environment is told of no other."""
+        verdict = self.judge(source, before, after)
+        if not wanted.name:
+            _refuse(verdict)
+            return verdict
+        # a name that is taken is said with the file that has it
+        found = verdict.key_of(wanted.path) or self.judge.alone(source, after, wanted.path)
+        _check_name(found, wanted)
+        own = verdict.only(EnvKey(wanted.namespace, wanted.name), wanted.path)
+        _refuse(own)
+        if found is None:
+            raise Conflict(f"{wanted.path}: not an environment: it has no `dependencies`")
+        if verdict.refused:
+            hint = "choose another path, or ask who may change all of the source"
+            raise Conflict(f"with `{wanted.path}` other files would be refused", hint=hint)
+        return own
 
 
 # ---------------------------------------------------------------- what is refused
@@ -171,6 +190,9 @@ def _change(source: GitSource, wanted: Edit) -> Change:
             f"source `{source.name}` does not read `{path}`",
             hint="the name ends in .yml or .yaml, and `include` takes it",
         )
+    if wanted.name and (is_repo_file(path) or files.is_lock(path)):
+        hint = "change it in a clone of the source"
+        raise Conflict(f"`{path}` is not the file of one environment", hint=hint)
     data = None if wanted.text is None else wanted.text.encode("utf-8", "replace")
     if data is not None and len(data) > files.limit_of(path):
         raise SpecError(files.too_large(path, "").problem.text, path=path)  # type: ignore[union-attr]  # it has one
@@ -178,8 +200,8 @@ def _change(source: GitSource, wanted: Edit) -> Change:
 
 
 def _check_owner(owner: EnvKey | None, wanted: Edit) -> None:
-    """Who may change one environment must not overwrite the file of another, nor learn of it."""
-    if owner is not None and owner.name != wanted.name:
+    """Who may change one environment must not overwrite any other file, nor learn of it."""
+    if owner != EnvKey(wanted.namespace, wanted.name):
         raise Conflict(
             f"`{wanted.path}` is not the file of `{wanted.name}`", hint="give it another name"
         )
@@ -222,13 +244,10 @@ def _refuse(verdict: Verdict) -> None:
         raise SpecError("\n".join(lines), hint=first.hint if len(lines) == 1 else "")
 
 
-def _check_name(verdict: Verdict, wanted: Edit) -> None:
-    key = verdict.key_of(wanted.path)
-    if wanted.name and key is None:
-        raise Conflict(f"{wanted.path}: not an environment: it has no `dependencies`")
-    if wanted.name and key is not None and key.name != wanted.name:
+def _check_name(found: EnvKey | None, wanted: Edit) -> None:
+    if found is not None and found.name != wanted.name:
         raise Conflict(
-            f"{wanted.path}: the file calls its environment `{key.name}`, not `{wanted.name}`",
+            f"{wanted.path}: the file calls its environment `{found.name}`, not `{wanted.name}`",
             hint="change its `name:`, or leave it out",
         )
 

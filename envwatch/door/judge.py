@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from envwatch.asking import Parse
 from envwatch.catalog import Catalog
@@ -37,6 +37,15 @@ class Verdict:
         """The environment that a file is for."""
         return next((f.key for f in self.files if f.path == path), None)
 
+    def only(self, key: EnvKey, path: str) -> Verdict:
+        """What of it is about one environment and its file."""
+        return Verdict(
+            tuple(m for m in self.refused if m.path == path),
+            tuple(m for m in self.warned if m.path in (path, "")),
+            tuple(o for o in self.outcomes if o.key == key),
+            tuple(f for f in self.files if f.path == path),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Judge:
@@ -64,9 +73,20 @@ class Judge:
         outcomes = tuple(self._outcomes(plan, touched))
         return Verdict(tuple(f.messages[0] for f in ours), tuple(warned), outcomes, plan.files)
 
-    def key_of(self, source: SourceSettings, snapshot: Snapshot, path: str) -> EnvKey | None:
-        """The environment that a file of a snapshot is for."""
-        return next((f.key for f in self._plan(source, snapshot).files if f.path == path), None)
+    def owner(self, source: SourceSettings, snapshot: Snapshot, path: str) -> EnvKey | None:
+        """The environment that a file of a snapshot is for, or was for before it broke."""
+        found = self._plan(source, snapshot)
+        key = next((f.key for f in found.files if f.path == path), None)
+        kept = {key for key, _ in found.invalid}
+        standing = self.catalog.sources.standing(source.name)
+        before = [s.key for s in standing if s.key in kept and s.path == path]
+        return before[0] if key is None and len(before) == 1 else key
+
+    def alone(self, source: SourceSettings, snapshot: Snapshot, path: str) -> EnvKey | None:
+        """The environment that a file would be for, if there were no other file."""
+        single = replace(snapshot, files=tuple(f for f in snapshot.files if f.path == path))
+        plan = make_plan(single, (), rules_for(self.settings(), source), self.parse)
+        return next((f.key for f in plan.files), None)
 
     def _refused(self, source: SourceSettings, snapshot: Snapshot) -> set[str]:
         files = self._plan(source, snapshot).files

@@ -22,8 +22,9 @@ from envwatch.web.answers import own_page
 from envwatch.web.api.guard import seldom
 from envwatch.web.changing import PAGE, actions, changeable
 from envwatch.web.context import site
-from envwatch.web.seeing import need_workplace
+from envwatch.web.seeing import need_workplace, seen_if_there
 from envwatch.web.signin import to
+from envwatch.web.uploads import UNREAD, decoded, not_text
 from envwatch.web.visitor import hidden, visitor
 
 edits = Blueprint("edits", __name__)
@@ -129,6 +130,7 @@ def _sent(typed: Typed, env: EnvironmentRecord | None) -> Response:
     planned: Planned | None = None
     fault: EnvwatchError | None = None
     try:
+        typed = _with_file(typed)
         if "load" in request.form:
             return _form(typed, env)
         seldom()
@@ -187,11 +189,9 @@ def _here(messages: Iterable[Message]) -> tuple[Message, ...]:
 
 def _typed() -> Typed:
     form = request.form
-    # browsers send the ends of lines as the web has them, files have them as Unix
-    text = (_uploaded() or form.get("text", ""))[:LONGEST].replace("\r\n", "\n")
     return Typed(
         form.get("namespace", "")[:64],
-        text,
+        _lines(form.get("text", "")),
         form.get("path", "")[:500],
         _message(),
         form.get("seen", "")[:64],
@@ -199,12 +199,25 @@ def _typed() -> Typed:
     )
 
 
-def _uploaded() -> str:
-    """A file that was chosen counts before what stands in the form."""
+def _lines(text: str) -> str:
+    # browsers send the ends of lines as the web has them, files have them as Unix
+    return text[:LONGEST].replace("\r\n", "\n")
+
+
+def _with_file(typed: Typed) -> Typed:
+    """A file that was chosen counts before what stands in the form. Raises Conflict."""
+    # a form that was kept has it as a field, or its name where it could not be kept
+    found: str | None = request.form.get("file", "")
+    name = request.form.get(f"file{UNREAD}", "")
     sent = request.files.get("file")
-    found = sent.stream.read(LONGEST).decode("utf-8", "replace") if sent else ""
-    # a form that was kept has it as a field
-    return found or request.form.get("file", "")
+    if sent:
+        data, name = sent.stream.read(LONGEST + 1), sent.filename or ""
+        found = decoded(data, whole=len(data) <= LONGEST)
+    elif name:
+        found = None
+    if found is None:
+        raise not_text(name)
+    return replace(typed, text=_lines(found)) if found else typed
 
 
 def _message() -> str:
@@ -236,8 +249,8 @@ def _edit(typed: Typed, key: EnvKey | None) -> Edit:
 def _planned(typed: Typed) -> Planned:
     """Solved, and held against what is there, as far as that may be seen."""
     found = actions().plan(typed.namespace, typed.text, typed.path)
-    if found.key is not None and not visitor().may(Role.VIEWER, found.key):
-        raise hidden(visitor(), f"there is no environment `{found.key}`")
+    if found.key is not None:
+        seen_if_there(found.key)
     return found
 
 

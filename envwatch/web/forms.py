@@ -21,6 +21,7 @@ from envwatch.web import cookies
 from envwatch.web.context import site
 from envwatch.web.places import is_local
 from envwatch.web.tokens import secret_of
+from envwatch.web.uploads import UNREAD, decoded
 from envwatch.web.visitor import whoever
 
 FIELD = "form_token"
@@ -95,7 +96,10 @@ def _values() -> Iterator[tuple[str, Markup]]:
             yield escape(name), escape(value)
     for name, upload in request.files.items(multi=True):
         if upload.filename:
-            yield escape(name), escape(upload.stream.read().decode("utf-8", "replace"))
+            text = decoded(upload.stream.read())
+            # the page that it is for says why it is not taken
+            where, value = (name, text) if text is not None else (name + UNREAD, upload.filename)
+            yield escape(where), escape(value)
 
 
 # ---------------------------------------------------------------- tokens

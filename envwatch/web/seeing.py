@@ -9,7 +9,7 @@ from envwatch.errors import NotFound
 from envwatch.model import EnvKey
 from envwatch.settings import Role
 from envwatch.views import environments
-from envwatch.views.scope import Scope, has_environment, scope_of
+from envwatch.views.scope import EVERYTHING, Scope, has_environment, scope_of
 from envwatch.views.scope import seen_sources as sources_of
 from envwatch.web.context import site
 from envwatch.web.visitor import hidden, need, refused, visitor
@@ -39,6 +39,16 @@ def sees(key: EnvKey) -> bool:
     # it may be a preview of what is not seen
     with site().context.catalog.database.read() as c:
         return has_environment(c, key, scope())
+
+
+def seen_if_there(key: EnvKey) -> None:
+    """For what may be new. Raises NotFound where it is there, or would be, and may not be seen."""
+    free = visitor().may(Role.VIEWER, key)
+    if free and scope().partial:
+        with site().context.catalog.database.read() as c:
+            free = has_environment(c, key, scope()) or not has_environment(c, key, EVERYTHING)
+    if not free:
+        raise hidden(visitor(), f"there is no environment `{key}`")
 
 
 def seen_sources() -> frozenset[str]:

@@ -90,6 +90,11 @@ def preview(worker: Worker, wanted: Plan) -> Preview:
     )
 
 
+def afresh(worker: Worker, ask: Ask) -> Proposal:
+    """Solved as if there were no environment of its name."""
+    return _solved(Proposal(ask.key, ask.path, Move.NEW), solve(worker, ask, ""), ())
+
+
 def _propose(worker: Worker, ask: Ask, environment_id: int | None) -> Proposal:
     made = worker.catalog.generations.of(environment_id) if environment_id is not None else ()
     current = _current(worker, ask.key) if made else None

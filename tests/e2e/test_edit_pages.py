@@ -167,6 +167,21 @@ def test_a_file_is_chosen_from_the_disk(
     running.wait_current(1, KEY)
 
 
+@pytest.mark.parametrize("script", [True, False])
+def test_a_file_that_is_not_utf_8_is_refused_beside_the_form(
+    browser: Browser, running: Running, tmp_path: Path, script: bool
+) -> None:
+    (tmp_path / "environment.yml").write_bytes(f"# für\n{text('tiny')}".encode("latin-1"))
+    page = page_of(browser, running, "ada", script=script)
+    page.goto("/new")
+    page.get_by_label("The environment file").fill(text("tiny=1.0"))
+    page.get_by_label("or a file").set_input_files(tmp_path / "environment.yml")
+    if not script:
+        page.get_by_role("button", name="Take it").click()
+    expect(page.get_by_role("alert")).to_contain_text("it is not text in UTF-8")
+    expect(page.get_by_label("The environment file")).to_have_value(text("tiny=1.0"))
+
+
 def test_a_viewer_changes_nothing_and_a_stranger_sees_nothing(
     browser: Browser, running: Running, tmp_path: Path
 ) -> None:

@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 from house_helpers import FOREIGN, OWN, House, commit_file, house_in
+from seeing_helpers import preview_of
+from web_helpers import commit
 
 from envwatch.model import EnvKey
 from envwatch.settings import Grant, Role
@@ -312,3 +314,18 @@ def test_who_may_change_one_environment_does_not_reach_another(alone: House) -> 
     assert alone.call("part", "POST", "/new", data=data).status_code == 404
     named = {"namespace": "lab", "specification": SPEC.format(name="other")}
     assert alone.call("part", "POST", "/api/v1/specification/", json=named).status_code == 404
+
+
+def test_a_preview_that_is_not_seen_is_not_planned(alone: House) -> None:
+    """Its name fits the pattern, its target does not."""
+    alone.catalog.bindings.grant(Grant("lab/de*", DEVELOPER), user="one", by="x")
+    secret = alone.catalog.tokens.create("part", ("lab/de*",), role=DEVELOPER, owner="one").secret
+    alone.tokens["part"] = secret
+    commit(alone.catalog, preview_of(EnvKey("lab", "hushed"), "demo-pr-7"), source="lab")
+    alone.parts.executor.start()
+    for name, status, shown in (("demo-pr-7", 404, 409), ("demo-new", 200, 200)):
+        form = {"namespace": "lab", "text": SPEC.format(name=name), "check": "yes"}
+        named = {"namespace": "lab", "specification": form["text"]}
+        assert alone.call("part", "POST", "/api/v1/plan/", json=named).status_code == status
+        assert alone.call("part", "POST", "/lab/demo/edit", data=form).status_code == shown
+    alone.parts.executor.stop()

@@ -21,7 +21,7 @@ from envwatch.web.api.reading import LARGEST, Input
 from envwatch.web.api.routes import Routes, Told
 from envwatch.web.api.status import primary
 from envwatch.web.context import site
-from envwatch.web.seeing import workplaces
+from envwatch.web.seeing import seen_if_there, workplaces
 from envwatch.web.visitor import hidden, need, visitor
 
 
@@ -192,8 +192,8 @@ def plan(body: PlannedSpecification) -> Planned:
         raise BadRequest("the specification holds a zero byte")
     found = finding.actions().plan(namespace, body.specification, body.path)
     key = found.key
-    if key is not None and not visitor().may(Role.VIEWER, key):
-        raise hidden(visitor(), f"there is no environment `{key}`")
+    if key is not None:
+        seen_if_there(key)
     return Planned(
         move=found.move,
         environment=str(key) if key else None,

@@ -191,7 +191,16 @@ if (file) {
   const chosen = file.form.elements.file;
   chosen.addEventListener("change", async () => {
     if (!chosen.files.length) return;
-    file.value = await chosen.files[0].text();
+    const decoder = new TextDecoder("utf-8", { fatal: true });
+    try {
+      const text = decoder.decode(await chosen.files[0].arrayBuffer());
+      if (text.includes("\0")) throw new TypeError("UTF-16");
+      file.value = text;
+    } catch {
+      // the server says why it takes no such file
+      file.form.elements.load.click();
+      return;
+    }
     chosen.value = "";
     typed();
   });
