@@ -47,6 +47,12 @@ class Said:
         message = Message(Level.ERROR, EVIL, EVIL, 1, 1, EVIL)
         return Planned("refused", DEMO, messages=(message,))
 
+    def read(self, *_: object) -> tuple[Message, ...]:
+        return (Message(Level.ERROR, EVIL, EVIL, 1, 1, EVIL),)
+
+    def search(self, *_: object) -> tuple[Package, ...]:
+        return self.solve()
+
     def solve(self, *_: object) -> tuple[Package, ...]:
         return (Package(EVIL, EVIL, EVIL, Manager.CONDA, EVIL, url=EVIL, license=EVIL),)
 
