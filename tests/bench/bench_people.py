@@ -42,8 +42,9 @@ from envwatch.settings import AccessSettings, Grant, Role, Settings
 NAMESPACES = 100
 ROLES = 50
 PACKAGES = 200  # in each environment
+NAMES = 2000  # each is in a tenth of the environments
 STATES = ("ready", "failed", "building")
-SESSION = "__Host-envwatch_session"
+SESSION = "envwatch_session"  # its name where pages are not served by https
 
 KINDS: dict[str, Callable[[int], str]] = {
     "list, page": lambda n: f"/?page={n % 10 + 1}",
@@ -51,8 +52,8 @@ KINDS: dict[str, Callable[[int], str]] = {
     "list, API": lambda n: f"/api/v1/environment/?page={n % 10 + 1}&size=50",
     "filter": lambda n: f"/index.json?state={STATES[n % 3]}&page={n % 5 + 1}",
     "search": lambda n: f"/index.json?q=environment-{n * 7 % ENVIRONMENTS:03}",
-    "package": lambda n: f"/packages.json?name=library-{n * 3 % PACKAGES:03}",
-    "package, API": lambda n: f"/api/v1/environment/?packages=library-{n * 3 % PACKAGES:03}",
+    "package": lambda n: f"/packages.json?name={_name(n * 7)}",
+    "package, API": lambda n: f"/api/v1/environment/?packages={_name(n * 7)}",
     "builds": lambda n: f"/builds.json?page={n % 30 + 1}",
 }
 
@@ -63,11 +64,15 @@ def packages(catalog: Catalog) -> None:
             c.execute(insert(schema.package), [_package(i, k) for k in range(PACKAGES)])
 
 
+def _name(n: int) -> str:
+    return f"library-{n % NAMES:04}"
+
+
 def _package(environment: int, k: int) -> dict[str, Any]:
     version = f"{1 + (environment + k) % 5}.{k % 7}.0"
     return {
         "lock_digest": f"lock-{environment}", "manager": Manager.CONDA,
-        "name": f"library-{k:03}", "version": version, "build": "h0_0",
+        "name": _name(environment + 10 * k), "version": version, "build": "h0_0",
         "channel": "https://conda.anaconda.org/conda-forge", "size": 10**6, "license": "BSD",
         "url": "", "sha256": "", "requested": k < 5, "depends": "",
     }  # fmt: skip
@@ -117,6 +122,13 @@ def measure(port: int, path: Callable[[int], str], headers: str, seconds: float)
     return sorted(t for each in at_once(client) for t in each)
 
 
+def check(port: int, secret: str) -> None:
+    """The person does see what they have roles for."""
+    with connected(port) as connection:
+        _, body = ask(connection, "/index.json", f"Cookie: {SESSION}={secret}\r\n")
+    assert b"team-" in body, "nobody is signed in"
+
+
 def row(name: str, off: list[float], on: list[float], seconds: float) -> str:
     at = [f"{times[int(len(times) * p)] * 1000:.1f}" for times in (off, on) for p in (0.5, 0.99)]
     ratio = len(on) / len(off)
@@ -143,6 +155,7 @@ def main(seconds: float) -> None:
                 off.value = 1
                 public = measure(port, path, "", seconds)
                 off.value = 0
+                check(port, secret)
                 mine = measure(port, path, f"Cookie: {SESSION}={secret}\r\n", seconds)
                 print(row(name, public, mine, seconds), flush=True)
         stop.set()
