@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from envwatch import access
@@ -16,6 +17,7 @@ from envwatch.settings import Grant, Role, Settings
 from envwatch.spec import valid_name
 
 LONGEST_DAYS = 366
+MOST_KEPT = 1000  # sessions whose rights are kept
 MOST_TOKENS = 100  # valid ones of one person that have a name
 MOST_NAMELESS = 5000  # … and that have none: a launcher asks for one at each look
 NAMELESS = "api-"  # how tokens are called for which no name is said
@@ -40,11 +42,26 @@ class TokenWish:
 
 
 @dataclass(frozen=True, slots=True)
+class _Kept:
+    """Who somebody was by their session, as of a version of the catalog and of the settings."""
+
+    version: int
+    settings: Settings
+    ends_at: datetime
+    visitor: Visitor
+
+    def holds(self, version: int, settings: Settings) -> bool:
+        same = self.version == version and self.settings is settings
+        return same and datetime.now(UTC) < self.ends_at
+
+
+@dataclass(frozen=True, slots=True)
 class Rights:
     """`settings` are those in force."""
 
     catalog: Catalog
     settings: Callable[[], Settings]
+    _kept: dict[bytes, _Kept] = field(default_factory=dict)
 
     def anonymous(self) -> Visitor:
         return access.anonymous(self.settings().access)
@@ -70,9 +87,24 @@ class Rights:
             yield name
 
     def of_session(self, secret: str) -> Visitor | None:
-        """Whose session it is; None where it has ended."""
-        identity = self.catalog.people.of_session(secret)
-        return self.of(identity) if identity else None
+        """Whose session it is; None where it has ended.
+
+        Every request asks: the answer is kept until its end, a write, or other settings.
+        """
+        version, settings = self.catalog.database.version, self.settings()
+        key = hashlib.sha256(secret.encode()).digest()
+        kept = self._kept.get(key)
+        if kept is not None and kept.holds(version, settings):
+            return kept.visitor
+        found = self.catalog.people.of_session(secret)
+        if found is None:
+            return None
+        identity, ends_at = found
+        kept = _Kept(version, settings, ends_at, self.of(identity))
+        if len(self._kept) >= MOST_KEPT:
+            self._kept.clear()
+        self._kept[key] = kept
+        return kept.visitor
 
     def of_token(self, secret: str) -> Visitor | None:
         """Whose token it is, limited to what it is for; None where it is none, or no more."""

@@ -70,17 +70,17 @@ class People:
             )
         return secret
 
-    def of_session(self, secret: str) -> Identity | None:
-        """Whose session it is; None where it has ended, or never was."""
+    def of_session(self, secret: str) -> tuple[Identity, datetime] | None:
+        """Whose session it is, and when it ends; None where it has ended, or never was."""
         query = (
-            select(schema.person)
+            select(schema.person, SESSION.expires_at)
             .join_from(schema.session, schema.person)
             .where(SESSION.digest == _digest(secret), SESSION.expires_at > datetime.now(UTC))
             .where(PERSON.sessions_from.is_(None) | (SESSION.created_at > PERSON.sessions_from))
         )
         with self._database.read() as c:
             row = c.execute(query).first()
-        return Identity(row.name, row.groups, row.grants) if row else None
+        return (Identity(row.name, row.groups, row.grants), row.expires_at) if row else None
 
     def close_session(self, secret: str) -> None:
         with self._database.write(news=False) as c:

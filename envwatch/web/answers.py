@@ -55,7 +55,7 @@ def show(
 def remembered(key: Hashable, make: Callable[[], Answer]) -> Response:
     """What was made for one visitor is shown to nobody else."""
     who = visitor()
-    mine = (who.name, who.token_id, tuple(sorted(who.grants)), key)
+    mine = (who.name, who.token_id, frozenset(who.grants), key)
     return respond(site().cache.get(mine, make))
 
 

@@ -91,6 +91,6 @@ def _weight(key: Hashable, kept: _Kept) -> int:
 
 
 def _length(key: Hashable) -> int:
-    if isinstance(key, tuple):
+    if isinstance(key, (tuple, frozenset)):
         return EACH + sum(map(_length, key))
     return EACH + (len(key) if isinstance(key, str) else 0)

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from flask.testing import FlaskClient
+from waiting import wait_for
 from web_helpers import Stand, stand
 from werkzeug.test import TestResponse
 
@@ -552,3 +553,20 @@ def test_who_comes_through_a_proxy_needs_the_token_of_the_form(
     assert found
     data = {"form_token": found[1], "name": "x", "namespaces": "ada", "role": "admin", "days": "1"}
     assert client.post("/me/tokens", data=data, headers=user).status_code == 200
+
+
+def test_a_kept_session_ends_at_its_time(made: Stand) -> None:
+    made.catalog.people.seen(ADA, "oidc")
+    client = made.app.test_client()
+    client.set_cookie(SESSION, made.catalog.people.open_session("ada", 0.5))
+    assert client.get("/me").status_code == 200
+    # nothing is written meanwhile
+    wait_for(lambda: client.get("/me").status_code != 200, 5)
+
+
+def test_what_is_granted_counts_for_a_session_at_once(made: Stand, ada: FlaskClient) -> None:
+    assert "labour/*" not in ada.get("/me").text
+    made.catalog.bindings.grant(Grant("labour/*", VIEWER), user="ada", by="boss")
+    assert "labour/*" in ada.get("/me").text
+    made.catalog.people.close_all("ada")
+    assert ada.get("/me").status_code != 200
