@@ -40,7 +40,7 @@ def login(
     """
     place = _place(options, server)
     if token_file is None:
-        say(f"make a token at {place}/me and paste it here")
+        say(f"make a token at {place}/me (or ask an admin for one) and paste it here")
     made = Login(_token(token_file), insecure_http)
     check_way(place, made)
     found = _known(place, made.token)

@@ -82,7 +82,10 @@ class Editor:
             filling = [s for s in filling if s.name == wanted.source]
         managed = [s for s in filling if isinstance(s, ManagedSource)]
         if not filling:
-            raise NotFound(f"no source fills the namespace `{wanted.namespace}`")
+            raise NotFound(
+                f"no source fills the namespace `{wanted.namespace}`",
+                hint="an admin makes one: `envwatch namespace create NAME`",
+            )
         if len(filling) > 1 and not managed:
             names = ", ".join(f"`{s.name}`" for s in filling)
             raise Conflict(f"the sources {names} fill `{wanted.namespace}`", hint="name one")
