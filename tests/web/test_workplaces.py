@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 from web_helpers import Stand, ask, commit, publish, stand
 
+from envwatch.access import Identity
 from envwatch.daemon.actions import PLACES, WAITING, DaemonActions
 from envwatch.errors import Busy, Conflict
 from envwatch.model import EnvKey, PackageQuery
-from envwatch.settings import AccessSettings, Role, SourceKind, SourceSettings
+from envwatch.settings import AccessSettings, Grant, Role, SourceKind, SourceSettings
 from envwatch.store import Store
 
 ODD = ("..", "../..", "/tmp/elsewhere", "nowhere", ".", "lab")
@@ -65,14 +66,20 @@ def test_asking_for_headers_alone_counts_as_well(made: Stand) -> None:
     assert (found[0], found[-1]) == (404, 429)
 
 
-def test_tokens_of_one_person_count_together(made: Stand) -> None:
+@pytest.mark.parametrize(("owner", "last"), [("ada", 429), ("", 404)])
+def test_tokens_of_one_person_count_together(made: Stand, owner: str, last: int) -> None:
+    """Those that were made on the host are each somebody else's."""
+    made.catalog.people.seen(Identity("ada"), "oidc")
+    made.catalog.bindings.grant(Grant("*/stats", Role.DEVELOPER), user="ada", by="x")
     found = []
     for n in range(31):
-        token = made.catalog.tokens.create(f"t{n}", ("*/stats",), role=Role.DEVELOPER, by="x")
+        token = made.catalog.tokens.create(
+            f"t{n}", ("*/stats",), role=Role.DEVELOPER, owner=owner, by="x"
+        )
         headers = {"Authorization": f"Bearer {token.secret}"}
         path = "/api/v1/specification/?conda=tiny&namespace=lab"
         found.append(made.client.get(path, headers=headers).status_code)
-    assert (found[0], found[-1]) == (404, 429)
+    assert (found[0], found[-1]) == (404, last)
 
 
 def test_few_wait_for_a_place_and_the_rest_is_told_at_once() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from flask import Response, request
 
+from envwatch.access import HOST
 from envwatch.catalog.replies import Reply
 from envwatch.errors import Busy, Forbidden
 from envwatch.web.api.envelope import BadRequest
@@ -40,8 +41,10 @@ def same_origin() -> None:
 def seldom(what: str = "", most: int = MOST) -> None:
     """`what` is counted apart from all else that costs."""
     who = visitor()
-    # of a person, whichever of their tokens they use: they may make many
-    caller = f"of {who.name}" if who.signed_in else f"at {request.remote_addr}"
+    # of a person, whichever of their tokens they use: they may make many. Those that were made
+    # on the host are each somebody else's
+    mine = f"{who.name}/{who.token_id}" if who.name == HOST.name else who.name
+    caller = f"of {mine}" if who.signed_in else f"at {request.remote_addr}"
     if site().costly.too_many(f"{what} {caller}", most):
         raise Busy("too many requests that cost much came from you", hint="wait for a minute")
 
