@@ -518,6 +518,11 @@ class Settings:
     login: LoginSettings = LoginSettings()
     defaults: NamespaceSettings = field(default_factory=lambda: NamespaceSettings(""))
 
+    @property
+    def declared(self) -> frozenset[str]:
+        """The namespaces that are named, or that a source fills."""
+        return frozenset({n.name for n in self.namespaces} | {s.namespace for s in self.sources})
+
     def namespace(self, name: str) -> NamespaceSettings:
         """What holds for one namespace; the global values where nothing is said of it."""
         named = (n for n in self.namespaces if n.name == name)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from repos import GitRepo
 
@@ -138,22 +139,28 @@ def settings_for(root: Path, *more: SourceSettings, max_push: int = 64 * MIB) ->
     )
 
 
+def context_of(parts: Parts, **more: Any) -> Context:
+    """What pages are given by a daemon of these parts."""
+    return Context(
+        catalog=parts.catalog,
+        current=parts.settings,
+        storage=parts.publisher.storage,
+        log_path=parts.store.log,
+        health=lambda: Health(alive=True, ready=True),
+        ask_archive=parts.operations.ask_archive,
+        started_at=datetime.now(UTC),
+        git=parts.pushes,
+        hooks=Receiver(parts.catalog, parts.settings, parts.operations.mark),
+        next_look=lambda _: None,
+        actions=DaemonActions(parts),
+        **more,
+    )
+
+
 @contextmanager
 def served(settings: Settings) -> Iterator[Lab]:
     with assemble(settings) as parts:
-        context = Context(
-            catalog=parts.catalog,
-            current=parts.settings,
-            storage=parts.publisher.storage,
-            log_path=parts.store.log,
-            health=lambda: Health(alive=True, ready=True),
-            ask_archive=parts.operations.ask_archive,
-            started_at=datetime.now(UTC),
-            git=parts.pushes,
-            hooks=Receiver(parts.catalog, parts.settings, parts.operations.mark),
-            next_look=lambda _: None,
-            actions=DaemonActions(parts),
-        )
+        context = context_of(parts)
         limit = body_limit(parts.catalog, lambda: settings)
         server = serve(create_app(context), settings.web, limit)
         try:

@@ -29,9 +29,8 @@ def check_free(name: str, settings: Settings) -> None:
         raise Conflict(f"{name[:80]!a} cannot be the name of a namespace", hint=hint)
     if name.casefold() in RESERVED:
         raise Conflict(f"`{name}` is no namespace that can be made")
-    known = {s.namespace for s in settings.sources} | {n.name for n in settings.namespaces}
     # two that differ in case alone would be one to the eye, and on some filesystems
-    same = next((n for n in known if n.casefold() == name.casefold()), None)
+    same = next((n for n in settings.declared if n.casefold() == name.casefold()), None)
     if same is not None:
         raise Conflict(f"there is a namespace `{same}` already")
 

@@ -142,9 +142,7 @@ def _admin() -> Visitor:
 
 def _places(who: Visitor) -> list[str]:
     """The namespaces of which somebody is admin, as a whole."""
-    settings = site().context.settings
-    known = {s.namespace for s in settings.sources} | {n.name for n in settings.namespaces}
-    return sorted(n for n in known if who.may_all(Role.ADMIN, n))
+    return sorted(n for n in site().context.settings.declared if who.may_all(Role.ADMIN, n))
 
 
 def _before() -> int | None:

@@ -61,8 +61,7 @@ def seen_namespace(name: str) -> None:
     """Declared and seen as a whole, or with an environment that is seen. Raises NotFound."""
     # the one of whoever asks may be made by this very question
     context, whole = site().context, scope().whole(name)
-    named = {n.name for n in context.settings.namespaces}
-    if whole and name in named | {s.namespace for s in context.settings.sources}:
+    if whole and name in context.settings.declared:
         return
     if not environments.has_namespace(context.catalog.database, name, scope()):
         raise hidden(visitor(), f"there is no namespace `{name}`")
@@ -104,7 +103,6 @@ def need_workplace(namespace: str) -> None:
 
 def _known() -> list[str]:
     context, who = site().context, visitor()
-    declared = {s.namespace for s in context.settings.sources}
-    declared |= {n.name for n in context.settings.namespaces}
+    declared = context.settings.declared
     seen = {n.name for n in environments.namespaces(context.catalog.database, scope())}
     return sorted(seen | {n for n in declared if who.is_told_of(n)})

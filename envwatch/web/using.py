@@ -93,9 +93,7 @@ def _names() -> tuple[str, ...]:
     """Namespaces with something that is seen, and those that are empty yet and seen as a whole."""
     context = site().context
     used = {n.name for n in environments.namespaces(context.catalog.database, scope())}
-    said = {n.name for n in context.settings.namespaces}
-    said |= {s.namespace for s in context.settings.sources}
-    return tuple(sorted(used | {n for n in said if scope().whole(n)}))
+    return tuple(sorted(used | {n for n in context.settings.declared if scope().whole(n)}))
 
 
 def _space(name: str) -> UsedSpace:

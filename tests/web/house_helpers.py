@@ -11,21 +11,19 @@ from pathlib import Path
 from typing import Any
 
 from flask import Flask
-from managed_helpers import settings_for, text
+from managed_helpers import context_of, settings_for, text
 from seeing_helpers import rules
 from web_helpers import Client, Templates, keep_files, packages, publish
 from werkzeug.test import TestResponse
 
 from envwatch.access import Identity
-from envwatch.daemon.actions import DaemonActions
 from envwatch.daemon.parts import Parts, assemble
 from envwatch.edit import Author, Edit
 from envwatch.git.bare import Bare
 from envwatch.model import EnvKey
-from envwatch.receive import Receiver
 from envwatch.settings import Network, Role, SourceKind, SourceSettings
 from envwatch.storage.filesystem import FilesystemStorage, open_storage
-from envwatch.web import Context, Health, create_app
+from envwatch.web import create_app
 from envwatch.web.context import NAME
 from envwatch.web.costly import Costly
 from envwatch.web.tokens import Failures
@@ -101,7 +99,7 @@ def house_in(root: Path) -> Iterator[House]:
     network = Network(alias="http://127.0.0.1:9/", retries=0)
     settings = replace(settings_for(root, *more), access=rules(), network=network)
     with assemble(settings) as parts:
-        app = create_app(_context(parts))
+        app = create_app(context_of(parts, patience=0.0))  # nobody makes archives here
         app.test_client_class = Client
         app.jinja_env.bytecode_cache = Templates()
         many = 10**6
@@ -110,23 +108,6 @@ def house_in(root: Path) -> Iterator[House]:
         house = House(parts, app, root, open_storage(root))
         _fill(house)
         yield house
-
-
-def _context(parts: Parts) -> Context:
-    return Context(
-        catalog=parts.catalog,
-        current=parts.settings,
-        storage=parts.publisher.storage,
-        log_path=parts.store.log,
-        health=lambda: Health(alive=True, ready=True),
-        ask_archive=parts.operations.ask_archive,
-        started_at=datetime.now(UTC),
-        git=parts.pushes,
-        hooks=Receiver(parts.catalog, parts.settings, parts.operations.mark),
-        next_look=lambda _: None,
-        actions=DaemonActions(parts),
-        patience=0.0,  # nobody makes archives here
-    )
 
 
 def _fill(house: House) -> None:

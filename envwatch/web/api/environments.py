@@ -66,10 +66,8 @@ def namespace(namespace: str) -> shapes.Namespace:
 
 def _namespaces() -> list[str]:
     context, who = site().context, visitor()
-    named = {n.name for n in context.settings.namespaces}
-    named |= {s.namespace for s in context.settings.sources}
     used = {name for name, *_ in listing.usage(context.catalog.database, who)}
-    return sorted(used | {n for n in named if who.is_told_of(n)})
+    return sorted(used | {n for n in context.settings.declared if who.is_told_of(n)})
 
 
 def environments(query: EnvironmentQuery) -> Listed:
