@@ -31,15 +31,18 @@ class Database:
     By `version` pages know that they are stale; `news` counts only what may be work for somebody.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, *, alone: bool = True) -> None:
         self._engine = engine
+        self._alone = alone
         self._lock = threading.Condition()
         self._version = 1
         self._news = 1
 
     @property
     def version(self) -> int:
-        """Grows with each committed write of this process."""
+        """Grows with each committed write, or, where others write, each time it is asked for."""
+        if not self._alone:
+            self._version += 1
         return self._version
 
     @property
@@ -119,7 +122,7 @@ def read_database(path: Path) -> Database:
             f"{path}: is at version `{present}`, and this envwatch reads `{head}`",
             hint="the daemon brings it up to date at its start; both must be the same envwatch",
         )
-    return Database(engine)
+    return Database(engine, alone=False)
 
 
 def _unreadable(path: Path, error: Exception) -> CatalogError:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sqlalchemy import ColumnElement, Connection, delete, exists, insert
+from sqlalchemy import Connection, delete, insert, select
 
 from envwatch.catalog import schema
 
 LABEL = schema.label.c
-ENV = schema.environment.c
 
 
 def keep(c: Connection, environment_id: int, labels: Iterable[tuple[str, str]]) -> None:
@@ -20,10 +19,10 @@ def keep(c: Connection, environment_id: int, labels: Iterable[tuple[str, str]]) 
         c.execute(insert(schema.label), rows)
 
 
-def carries(text: str) -> ColumnElement[bool]:
-    """Does an environment have the label `team=ocean`, or any label `team`?"""
+def carrying(c: Connection, text: str) -> frozenset[int]:
+    """The environments with the label `team=ocean`, or with any label `team`."""
     name, given, value = text.partition("=")
-    wanted = [LABEL.environment_id == ENV.id, LABEL.name == name.strip()]
+    query = select(LABEL.environment_id).where(LABEL.name == name.strip())
     if given:
-        wanted.append(LABEL.value == value.strip())
-    return exists().where(*wanted)
+        query = query.where(LABEL.value == value.strip())
+    return frozenset(c.execute(query).scalars())

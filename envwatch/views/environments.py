@@ -1,21 +1,24 @@
-"""Lists of environments: one query for the page, one for each thing shown beside it."""
+"""Lists of environments: chosen from the board, shown with one query for each thing beside them."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, case, exists, func, or_, select
+from sqlalchemy import Connection, and_, case, func, select
 
 from envwatch.catalog import rows, schema
 from envwatch.catalog.database import Database
-from envwatch.catalog.labels import carries
+from envwatch.catalog.labels import carrying
 from envwatch.catalog.records import BuildRecord, EnvironmentRecord, GenerationRecord
 from envwatch.catalog.schema import SourceState
 from envwatch.catalog.sources import preview_member
-from envwatch.model import RUNNING, BuildState, EnvKey, EnvState, GitState
+from envwatch.model import BuildState, EnvKey, EnvState, GitState
+from envwatch.views.board import FAILED, Board, Standing, board, by_name, state_of
 from envwatch.views.commits import commits
+from envwatch.views.lists import pages_of
 from envwatch.views.scope import EVERYTHING, Scope, of_sources
 from envwatch.views.values import Counts, EnvRow, Frame, Listing, NamespaceRow
 
@@ -23,46 +26,8 @@ ENV = schema.environment.c
 BUILD = schema.build.c
 GENERATION = schema.generation.c
 HISTORY = 8
-FAILED = (BuildState.FAILED, BuildState.TIMED_OUT)
-ACTIVE = (BuildState.QUEUED, *RUNNING)
-# the environments that people work with: previews have a list of their own
-_LIVING: list[ColumnElement[bool]] = [ENV.retired_at.is_(None), ENV.preview_of == ""]
 PREVIEW = "preview"
 TROUBLED = (SourceState.FAILING, SourceState.STALLED, SourceState.EMPTY)
-
-# The newest build of each environment decides, with what is current, in which state it is. Looked
-# up for each environment: what it costs does not grow with the builds of years.
-_each = schema.build.alias("each")
-_latest = schema.build.alias("latest")
-_joined = schema.environment.outerjoin(
-    _latest,
-    _latest.c.id
-    == select(func.max(_each.c.id)).where(_each.c.environment_id == ENV.id).scalar_subquery(),
-)
-
-# after a restore, as long as its files are not made again
-_absent = exists().where(
-    GENERATION.environment_id == ENV.id,
-    GENERATION.number == ENV.current,
-    GENERATION.pruned_at.is_not(None),
-)
-state_of: ColumnElement[str] = case(
-    (_latest.c.state.in_(ACTIVE), EnvState.BUILDING.value),
-    (_latest.c.state.in_(FAILED), EnvState.FAILED.value),
-    (ENV.solve_only & (_latest.c.state == BuildState.READY), EnvState.SOLVED.value),
-    (or_(ENV.current.is_(None), _absent), EnvState.MISSING.value),
-    else_=EnvState.READY.value,
-)
-
-
-_damaged = exists().where(
-    GENERATION.environment_id == ENV.id,
-    GENERATION.number == ENV.current,
-    GENERATION.damaged != "",
-)
-needs_attention: ColumnElement[bool] = or_(
-    state_of == EnvState.FAILED.value, ENV.invalid.is_not(None), _damaged
-)
 
 
 def listing(  # noqa: PLR0913  # each filter of the page is one
@@ -78,41 +43,37 @@ def listing(  # noqa: PLR0913  # each filter of the page is one
     scope: Scope = EVERYTHING,
 ) -> Listing:
     """One page of environments, those that need attention first, then the newest change."""
-    where = _where(namespace, search, retired=retired)
-    where += [carries(label)] if label else []
-    where += scope.where()
-    of_previews = [*where, ENV.preview_of != ""]
-    where.append(ENV.preview_of == "")
-    filtered = of_previews if state == PREVIEW else [*where, *_state_filter(state)]
-    with database.read() as c:
-        counts = replace(_counts(c, where), previews=_count(c, of_previews))
-        total = _count(c, filtered) if state else counts.environments
-        pages = max(1, -(-total // size))
-        page = min(max(1, page), pages)
-        ids = c.execute(
-            select(ENV.id)
-            .select_from(_joined)
-            .where(*filtered)
-            .order_by(_urgency(), ENV.changed_at.desc(), ENV.id)
-            .limit(size)
-            .offset((page - 1) * size)
-        ).scalars()
-        found = env_rows(c, tuple(ids))
-    return Listing(found, page, pages, total, counts)
+    all_of_them = board(database, retired=retired)
+    found = chosen(all_of_them.seen(scope), namespace, search)
+    if label:
+        with database.read() as c:
+            labelled = carrying(c, label)
+        found = [s for s in found if s.id in labelled]
+    living = [s for s in found if not s.preview_of]
+    previews = [s for s in found if s.preview_of]
+    filtered = previews if state == PREVIEW else [s for s in living if _is_in(s, state)]
+    pages, page = pages_of(len(filtered), page, size)
+    shown = [s.id for s in filtered[(page - 1) * size : page * size]]
+    counts = replace(_counts(living), previews=len(previews))
+    return Listing(_rows(database, all_of_them, shown), page, pages, len(filtered), counts)
+
+
+def chosen(found: Sequence[Standing], namespace: str, search: str) -> list[Standing]:
+    """Those of a namespace, empty for any, in which each of the words is found."""
+    words = search.casefold().split()
+    return [
+        s
+        for s in found
+        if namespace in ("", s.key.namespace) and all(word in s.words for word in words)
+    ]
 
 
 def namespaces(database: Database, scope: Scope = EVERYTHING) -> tuple[NamespaceRow, ...]:
     """Those that have an environment, by name."""
-    attention = case((needs_attention, 1), else_=0)
-    query = (
-        select(ENV.namespace, func.count(), func.sum(attention))
-        .select_from(_joined)
-        .where(*_LIVING, *scope.where())
-        .group_by(ENV.namespace)
-        .order_by(ENV.namespace)
-    )
-    with database.read() as c:
-        return tuple(NamespaceRow(*row) for row in c.execute(query))
+    living = board(database).living(scope)
+    count = Counter(s.key.namespace for s in living)
+    attention = Counter(s.key.namespace for s in living if s.attention)
+    return tuple(NamespaceRow(name, count[name], attention[name]) for name in sorted(count))
 
 
 def has_namespace(database: Database, name: str, scope: Scope = EVERYTHING) -> bool:
@@ -124,10 +85,8 @@ def has_namespace(database: Database, name: str, scope: Scope = EVERYTHING) -> b
 
 def published(database: Database, scope: Scope = EVERYTHING) -> tuple[EnvKey, ...]:
     """Those that can be used now, by name."""
-    query = select(ENV.namespace, ENV.name).where(*_LIVING, ENV.current.is_not(None))
-    with database.read() as c:
-        found = c.execute(query.where(*scope.where()).order_by(ENV.namespace, ENV.name))
-        return tuple(EnvKey(r.namespace, r.name) for r in found)
+    usable = (s for s in board(database).living(scope) if s.current is not None)
+    return tuple(s.key for s in sorted(usable, key=by_name))
 
 
 def frame(database: Database, scope: Scope = EVERYTHING) -> Frame:
@@ -140,29 +99,20 @@ def frame(database: Database, scope: Scope = EVERYTHING) -> Frame:
                 SOURCE.removed_at.is_(None), ~preview_member, *of_sources(c, scope)
             )
         ).one()
-        return Frame(
-            counts=_counts(c, [*_LIVING, *scope.where()]),
-            sources=sources,
-            failing=failed or 0,
-            looked_at=looked_at,
-            store_size=store_size(c) if scope.everything else None,
-        )
-
-
-def tally(c: Connection) -> tuple[tuple[str, EnvState, int], ...]:
-    """How many environments of each namespace are in which state."""
-    query = (
-        select(ENV.namespace, state_of, func.count())
-        .select_from(_joined)
-        .where(*_LIVING)
-        .group_by(ENV.namespace, state_of)
-        .order_by(ENV.namespace, state_of)
+        size = store_size(c) if scope.everything else None
+    return Frame(
+        counts=_counts(board(database).living(scope)),
+        sources=sources,
+        failing=failed or 0,
+        looked_at=looked_at,
+        store_size=size,
     )
-    return tuple((namespace, EnvState(state), n) for namespace, state, n in c.execute(query))
 
 
-def _count(c: Connection, where: Sequence[ColumnElement[bool]]) -> int:
-    return c.execute(select(func.count()).select_from(_joined).where(*where)).scalar_one()
+def tally(database: Database) -> tuple[tuple[str, EnvState, int], ...]:
+    """How many environments of each namespace are in which state."""
+    found = Counter((s.key.namespace, s.state) for s in board(database).living(EVERYTHING))
+    return tuple((namespace, state, n) for (namespace, state), n in sorted(found.items()))
 
 
 def store_size(c: Connection) -> int:
@@ -176,59 +126,32 @@ def store_size(c: Connection) -> int:
     return int(c.execute(select(func.coalesce(func.sum(one_each.c.size), 0))).scalar_one())
 
 
-def _where(namespace: str, search: str, *, retired: bool) -> list[ColumnElement[bool]]:
-    where: list[ColumnElement[bool]] = [
-        ENV.retired_at.is_not(None) if retired else ENV.retired_at.is_(None)
-    ]
-    if namespace:
-        where.append(ENV.namespace == namespace)
-    where.extend(
-        or_(
-            (ENV.namespace + "/" + ENV.name).icontains(word, autoescape=True),
-            ENV.description.icontains(word, autoescape=True),
-        )
-        for word in search.split()
-    )
-    return where
-
-
-def _state_filter(state: str) -> list[ColumnElement[bool]]:
+def _is_in(s: Standing, state: str) -> bool:
+    """A word that is none of the filters takes all."""
     if state == "attention":
-        return [needs_attention]
+        return s.attention
     if state == GitState.INVALID.value:
-        return [ENV.invalid.is_not(None)]
-    return [state_of == state] if state in tuple(EnvState) else []
+        return s.invalid
+    return state not in tuple(EnvState) or s.state == state
 
 
-def _urgency() -> ColumnElement[int]:
-    return case((needs_attention, 0), (state_of == EnvState.BUILDING.value, 1), else_=2)
-
-
-def _counts(c: Connection, where: Sequence[ColumnElement[bool]]) -> Counts:
-    by_state = (
-        select(
-            state_of,
-            func.count(),
-            func.sum(case((ENV.invalid.is_not(None), 1), else_=0)),
-            func.sum(case((needs_attention, 1), else_=0)),
-        )
-        .select_from(_joined)
-        .where(*where)
-        .group_by(state_of)
-    )
-    found = [tuple(r) for r in c.execute(by_state)]
-    states = {r[0]: r[1] for r in found}
-    queued = c.execute(
-        select(func.count())
-        .select_from(schema.build.join(schema.environment))
-        .where(BUILD.state == BuildState.QUEUED, *where)
-    ).scalar_one()
+def _counts(found: Sequence[Standing]) -> Counts:
+    states = Counter(s.state for s in found)
     return Counts(
-        **{s.value: states.get(s.value, 0) for s in EnvState},
-        queued=queued,
-        invalid=sum(r[2] for r in found),
-        attention=sum(r[3] for r in found),
+        **{s.value: states[s] for s in EnvState},
+        queued=sum(s.queued for s in found),
+        invalid=sum(s.invalid for s in found),
+        attention=sum(s.attention for s in found),
     )
+
+
+def _rows(database: Database, of: Board, ids: Sequence[int]) -> tuple[EnvRow, ...]:
+    """What was read of this board once is not read again."""
+    missing = [i for i in ids if i not in of.rows]
+    if missing:
+        with database.read() as c:
+            of.rows.update(zip(missing, env_rows(c, missing), strict=True))
+    return tuple(of.rows[i] for i in ids)
 
 
 def env_rows(c: Connection, ids: Sequence[int]) -> tuple[EnvRow, ...]:
@@ -314,7 +237,11 @@ def _env_row(
     return EnvRow(
         key=env.key,
         git=_git_state(env, current, build),
-        env=_env_state(serving, build),
+        env=state_of(
+            serving=serving is not None,
+            newest=build.state if build else None,
+            solved=build.solve_only if build else False,
+        ),
         current=serving,
         newest=published.get("newest"),
         held=env.held and serving is not None,
@@ -351,13 +278,3 @@ def _git_state(
     if current is not None and current.asked_digest == env.asked_digest:
         return GitState.IN_SYNC
     return GitState.BEHIND
-
-
-def _env_state(serving: int | None, build: BuildRecord | None) -> EnvState:
-    if build is not None and build.state in ACTIVE:
-        return EnvState.BUILDING
-    if build is not None and build.state in FAILED:
-        return EnvState.FAILED
-    if build is not None and build.solve_only and build.state is BuildState.READY:
-        return EnvState.SOLVED
-    return EnvState.READY if serving is not None else EnvState.MISSING

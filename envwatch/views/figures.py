@@ -21,6 +21,7 @@ BUCKETS = (0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.
 
 def figures(catalog: Catalog) -> Figures:
     sources, locks = catalog.sources.all(), catalog.writebacks.all()
+    states = tally(catalog.database)
     invalid = (
         select(ENV.namespace, func.count())
         .where(ENV.invalid.is_not(None), ENV.retired_at.is_(None), ENV.preview_of == "")
@@ -33,7 +34,7 @@ def figures(catalog: Catalog) -> Figures:
     with catalog.database.read() as c:
         generations, pruned, damaged = c.execute(_kept()).one()
         return Figures(
-            environments=tally(c),
+            environments=states,
             invalid=tuple((namespace, n) for namespace, n in c.execute(invalid)),
             held=c.execute(held).scalar_one(),
             builds=tuple((state, n) for state, n in c.execute(builds)),

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, exists, false, func, select
 
 from envwatch.access import Visitor
 from envwatch.catalog import rows, schema
@@ -19,6 +19,9 @@ from envwatch.catalog.records import (
     SpecRecord,
 )
 from envwatch.model import ArchiveState, ArtifactKind, BuildState, EnvKey, Manager
+from envwatch.views.board import Standing, board, by_name
+from envwatch.views.environments import chosen
+from envwatch.views.names import holding
 from envwatch.views.scope import scope_of
 
 ENV = schema.environment.c
@@ -29,10 +32,6 @@ ARTIFACT = schema.artifact.c
 SPEC = schema.spec.c
 EVENT = schema.event.c
 T = TypeVar("T")
-_each = schema.build.alias("each")
-_latest = schema.build.alias("latest")
-_newest = select(func.max(_each.c.id)).where(_each.c.environment_id == ENV.id).scalar_subquery()
-_with_latest = schema.environment.outerjoin(_latest, _latest.c.id == _newest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,27 +102,46 @@ _packable = and_(GENERATION.pruned_at.is_(None), GENERATION.archive != ArchiveSt
 
 def environments(
     database: Database, who: Visitor, wanted: Wanted, span: Span
-) -> Part[EnvironmentRecord]:
-    """Environments that are not retired, previews apart."""
-    where = [
-        ENV.retired_at.is_(None),
-        ENV.preview_of == "",
-        *scope_of(who.grants).where(),
-        *_of_env(wanted),
-    ]
-    if wanted.states:
-        where.append(_in_state(wanted.states))
-    where += _with_files(wanted, _of_current)
-    ids = select(ENV.id).select_from(_with_latest).where(*where)
-    known = {"namespace": ENV.namespace, "name": ENV.name, "id": ENV.id}
-    ordered = _ordered(ids, span, known, (ENV.namespace, ENV.name))
+) -> Part[tuple[EnvironmentRecord, int | None]]:
+    """Environments that are not retired, previews apart, each with its build as of `build_of`."""
+    of = board(database)
+    found = chosen(of.living(scope_of(who.grants)), wanted.namespace, wanted.search)
+    fitting = [s for s in found if _fits(s, wanted)]
+    for name in wanted.packages:
+        locks = holding(database, name, of.locks)
+        fitting = [s for s in fitting if s.lock in locks]
     with database.read() as c:
-        total = _count(c, ids)
-        found = tuple(c.execute(_cut(ordered, span)).scalars())
-        known_rows = {
-            r.id: rows.environment(r) for r in c.execute(rows.environments.where(ENV.id.in_(found)))
-        }
-    return Part(tuple(known_rows[i] for i in found), total)
+        if wanted.artifact:
+            files = select(ENV.id).where(*_with_file(wanted.artifact, _of_current))
+            having = set(c.execute(files).scalars())
+            fitting = [s for s in fitting if s.id in having]
+        shown = {s.id: s.build for s in _cut_of(_sorted(fitting, span), span)}
+        query = rows.environments.where(ENV.id.in_(shown))
+        known = {r.id: rows.environment(r) for r in c.execute(query)}
+    return Part(tuple((known[i], build) for i, build in shown.items()), len(fitting))
+
+
+def _fits(s: Standing, wanted: Wanted) -> bool:
+    """What is in use counts; the newest build only where nothing is in use yet."""
+    state = BuildState.READY if s.current is not None else s.newest
+    return wanted.name in ("", s.key.name) and (not wanted.states or state in wanted.states)
+
+
+def _sorted(found: Sequence[Standing], span: Span) -> list[Standing]:
+    known: dict[str, Callable[[Standing], Any]] = {
+        "namespace": lambda s: s.key.namespace,
+        "name": lambda s: s.key.name,
+        "id": lambda s: s.id,
+    }
+    wanted = [known[name] for name in span.order if name in known]
+    ordered = sorted(found, key=by_name, reverse=span.down and not wanted)
+    return sorted(ordered, key=lambda s: [of(s) for of in wanted], reverse=span.down)
+
+
+def _cut_of(found: Sequence[T], span: Span) -> Sequence[T]:
+    if span.size is None:
+        return found
+    return found[(span.page - 1) * span.size : span.page * span.size]
 
 
 def builds(database: Database, who: Visitor, wanted: Wanted, span: Span) -> Part[BuildRecord]:
@@ -133,7 +151,8 @@ def builds(database: Database, who: Visitor, wanted: Wanted, span: Span) -> Part
         where.append(BUILD.state.in_(wanted.states))
     if wanted.environment_id is not None:
         where.append(BUILD.environment_id == wanted.environment_id)
-    where += _with_files(wanted, _of_build)
+    where += [_with_package(name) for name in wanted.packages]
+    where += _with_file(wanted.artifact, _of_build)
     query = rows.builds.where(*where)
     known = {
         "id": BUILD.id,
@@ -178,15 +197,15 @@ def _look(
     return Looked(build, spec, made, files.get(made.id, ()) if made else ())
 
 
-def current_builds(database: Database, ids: Sequence[int]) -> dict[int, int]:
-    """For each environment the build that made what is current, else its newest one."""
-    current = select(ENV.id, GENERATION.build_id).join_from(
+def build_of(database: Database, environment_id: int) -> int | None:
+    """The build that made what is current, else the newest one."""
+    current = select(GENERATION.build_id).join_from(
         schema.environment, schema.generation, _of_current
     )
-    newest = select(BUILD.environment_id, func.max(BUILD.id)).group_by(BUILD.environment_id)
+    newest = select(func.max(BUILD.id)).where(BUILD.environment_id == environment_id)
     with database.read() as c:
-        found = {r[0]: r[1] for r in c.execute(newest.where(BUILD.environment_id.in_(ids)))}
-        return found | {r[0]: r[1] for r in c.execute(current.where(ENV.id.in_(ids)))}
+        found: int | None = c.execute(current.where(ENV.id == environment_id)).scalar()
+        return c.execute(newest).scalar() if found is None else found
 
 
 def key_of(database: Database, environment_id: int) -> EnvKey | None:
@@ -291,43 +310,27 @@ def _of_env(wanted: Wanted) -> list[ColumnElement[bool]]:
     where: list[ColumnElement[bool]] = []
     where += [ENV.namespace == wanted.namespace] if wanted.namespace else []
     where += [ENV.name == wanted.name] if wanted.name else []
-    where += [
-        or_(
-            (ENV.namespace + "/" + ENV.name).icontains(word, autoescape=True),
-            ENV.description.icontains(word, autoescape=True),
-        )
-        for word in wanted.search.split()
-    ]
     return where
 
 
-def _with_files(wanted: Wanted, joined: ColumnElement[bool]) -> list[ColumnElement[bool]]:
-    """Holding all of the packages, and having a file of this kind."""
-    found: list[ColumnElement[bool]] = [
-        exists().where(
-            joined,
-            # the whole key: by its name alone a package is found in every lock that ever was
-            PACKAGE.lock_digest == GENERATION.lock_digest,
-            PACKAGE.manager.in_(tuple(Manager)),
-            PACKAGE.name == name,
-        )
-        for name in wanted.packages
-    ]
-    if wanted.artifact in ("CONDA_PACK", "DIRECTORY"):
-        found.append(exists().where(joined, _packable))
-    elif wanted.artifact in FILES:
-        kind = FILES[wanted.artifact]
-        of_kind = and_(ARTIFACT.generation_id == GENERATION.id, ARTIFACT.kind == kind)
-        found.append(exists().where(joined, of_kind))
-    elif wanted.artifact:
-        found.append(ENV.id.is_(None))  # a kind that is never made
-    return found
+def _with_package(name: str) -> ColumnElement[bool]:
+    """By the whole key: by its name alone a package is found in every lock that ever was."""
+    return exists().where(
+        _of_build,
+        PACKAGE.lock_digest == GENERATION.lock_digest,
+        PACKAGE.manager.in_(tuple(Manager)),
+        PACKAGE.name == name,
+    )
 
 
-def _in_state(states: tuple[BuildState, ...]) -> ColumnElement[bool]:
-    """What is in use counts; the newest build only where nothing is in use yet."""
-    newest = and_(ENV.current.is_(None), _latest.c.state.in_(states))
-    return or_(ENV.current.is_not(None), newest) if BuildState.READY in states else newest
+def _with_file(artifact: str, joined: ColumnElement[bool]) -> list[ColumnElement[bool]]:
+    """Having a file of this kind, empty for any."""
+    if artifact in ("CONDA_PACK", "DIRECTORY"):
+        return [exists().where(joined, _packable)]
+    if artifact in FILES:
+        of_kind = and_(ARTIFACT.generation_id == GENERATION.id, ARTIFACT.kind == FILES[artifact])
+        return [exists().where(joined, of_kind)]
+    return [false()] if artifact else []  # a kind that is never made
 
 
 def _known_to(who: Visitor) -> list[ColumnElement[bool]]:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable
-from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, distinct, func, select
 
 from envwatch.catalog import Catalog, schema
-from envwatch.catalog.database import Database
-from envwatch.model import EnvKey, Manager, Package
+from envwatch.model import Manager, Package
+from envwatch.views.board import board, by_name
 from envwatch.views.lists import SIZE, count, pages_of
+from envwatch.views.names import holding
 from envwatch.views.scope import EVERYTHING, Scope
 from envwatch.views.values import KnownPackage, KnownPackages, PackageUse, PackageUses
 
@@ -69,33 +69,22 @@ def package_uses(  # each is one thing that may be asked for
 
     `version` takes those of one alone.
     """
-    places = _serving(catalog.database, catalog.database.version, scope)
+    all_of_them = board(catalog.database)
+    having = holding(catalog.database, name, all_of_them.locks)
+    serving = sorted((s for s in all_of_them.seen(scope) if s.lock in having), key=by_name)
     with catalog.database.read() as c:
-        held = _named(c, name, {digest for *_, digest in places})
-    every = [PackageUse(key, n, p) for key, n, digest in places for p in held.get(digest, ())]
+        held = _named(c, name, {s.lock for s in serving})
+    every = [
+        PackageUse(s.key, s.current, p)
+        for s in serving
+        if s.current is not None
+        for p in held[s.lock]
+    ]
     versions = dict(Counter(u.package.version for u in every).most_common())
     asked = [u for u in every if u.package.version == version] if version else every
     pages, page = pages_of(len(asked), page, size)
     shown = tuple(asked[(page - 1) * size : page * size])
     return PackageUses(name, shown, page, pages, len(asked), version, versions)
-
-
-@lru_cache(16)
-def _serving(
-    database: Database,
-    version: int,  # noqa: ARG001  # what was read of an older one is not used
-    scope: Scope,
-) -> tuple[tuple[EnvKey, int, str], ...]:
-    """What is current and seen: key, number and the digest of its lock. Read once for a version."""
-    query = (
-        select(ENV.namespace, ENV.name, GENERATION.number, GENERATION.lock_digest)
-        .join_from(schema.environment, schema.generation, of_current)
-        .where(ENV.retired_at.is_(None), *scope.where())
-        .order_by(ENV.namespace, ENV.name)
-    )
-    with database.read() as c:
-        found = c.execute(query)
-        return tuple((EnvKey(r.namespace, r.name), r.number, r.lock_digest) for r in found)
 
 
 def _named(c: Connection, name: str, locks: Iterable[str]) -> dict[str, tuple[Package, ...]]:

@@ -7,8 +7,10 @@ with: its files, their messages and its commits are of one piece, and may name a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from fnmatch import translate
 from functools import lru_cache
 
 from sqlalchemy import ColumnElement, Connection, and_, false, or_, select, true
@@ -47,13 +49,16 @@ class Scope:
 
     def whole(self, namespace: str) -> bool:
         """Is all of a namespace seen?"""
-        return self._visitor().may_all(Role.VIEWER, namespace)
+        viewer = Visitor(grants=tuple(Grant(p, Role.VIEWER) for p in self.patterns))
+        return viewer.may_all(Role.VIEWER, namespace)
 
     def sees(self, key: EnvKey) -> bool:
-        return self._visitor().may(Role.VIEWER, key)
+        return _matcher(self).fullmatch(str(key)) is not None
 
-    def _visitor(self) -> Visitor:
-        return Visitor(grants=tuple(Grant(p, Role.VIEWER) for p in self.patterns))
+    def shows(self, key: EnvKey, preview_of: str) -> bool:
+        """The same for a preview, which is one of the environment of that name, or for none."""
+        of = EnvKey(key.namespace, preview_of or key.name)
+        return self.sees(key) and (not preview_of or self.sees(of))
 
 
 EVERYTHING = Scope((EVERYWHERE,))
@@ -89,6 +94,12 @@ def seen_sources(c: Connection, scope: Scope) -> frozenset[str]:
 def of_sources(c: Connection, scope: Scope) -> list[ColumnElement[bool]]:
     """Conditions for a query of sources: none for who sees everything."""
     return [] if scope.everything else [SOURCE.name.in_(sorted(seen_sources(c, scope)))]
+
+
+@lru_cache(512)
+def _matcher(scope: Scope) -> re.Pattern[str]:
+    """As both a pattern and a name have one `/`, each matches the part on its side."""
+    return re.compile("|".join(map(translate, scope.patterns)) or "(?!)")
 
 
 @lru_cache(512)

@@ -73,10 +73,8 @@ def _namespaces() -> list[str]:
 def environments(query: EnvironmentQuery) -> Listed:
     """The environments that who asks may see. Without `page` and `size` it is all of them."""
     database, span = site().context.catalog.database, query.span(whole=True)
-    who = visitor()
-    part = listing.environments(database, who, _wanted(query), span)
-    builds = listing.current_builds(database, [e.id for e in part.items])
-    items = tuple(shapes.environment(e, builds.get(e.id)) for e in part.items)
+    part = listing.environments(database, visitor(), _wanted(query), span)
+    items = tuple(shapes.environment(env, build_id) for env, build_id in part.items)
     return Listed.of(part, items, span)
 
 
@@ -108,7 +106,7 @@ def environment(namespace: str, name: str) -> shapes.Environment:
     """One environment, with the build of what is in use."""
     env = finding.environment(namespace, name)
     catalog = site().context.catalog
-    build_id = listing.current_builds(catalog.database, [env.id]).get(env.id)
+    build_id = listing.build_of(catalog.database, env.id)
     build = finding.shaped([catalog.builds.get(build_id)])[0] if build_id else None
     return shapes.environment(env, build_id, build)
 
