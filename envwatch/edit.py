@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from envwatch.model import EnvKey, Message
+
+
+def nothing_else(_: EnvKey) -> bool:
+    return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +26,7 @@ class Edit:
 
     `seen` is the revision that the person looked at, empty for a new file. `source` is needed
     where several sources fill the namespace. `name` is the environment that the file must be for,
-    where that matters.
+    where that matters; the others that the file is a part of change only where they `may`.
     """
 
     namespace: str
@@ -32,6 +37,7 @@ class Edit:
     seen: str = ""
     source: str = ""
     name: str = ""
+    may: Callable[[EnvKey], bool] = nothing_else
 
 
 @dataclass(frozen=True, slots=True)

@@ -214,6 +214,27 @@ def test_what_an_edit_of_one_environment_means_is_told_without_the_others(lab: L
     assert [o.key for o in made.outcomes] == [KEY]
 
 
+BASE = "dependencies:\n- python={}\n"
+TWO = "environments:\n  one: {files: [base.yml]}\n  two: {files: [base.yml, two.yml]}\n"
+
+
+def test_a_file_of_several_environments_is_changed_by_who_may_change_all_of_them(lab: Lab) -> None:
+    put(lab, "base.yml", BASE.format("3.11"))
+    put(lab, "two.yml", "dependencies: [numpy]\n")
+    put(lab, "envwatch.yml", TWO)
+    lab.parts.look("people")
+    before, two = lab.tip(), EnvKey("people", "two")
+    wanted = Edit("people", "base.yml", BASE.format("3.12"), ADA, seen=before, name="one")
+    for content in (wanted.text, None):
+        with pytest.raises(Conflict, match=r"`base\.yml` is a part of other environments too"):
+            edit(lab, replace(wanted, text=content))
+    assert lab.tip() == before
+    with pytest.raises(Conflict, match=r"`envwatch\.yml` is not the file of one environment"):
+        edit(lab, replace(wanted, path="envwatch.yml", text=None, name="two"))
+    made = lab.parts.editor.edit(replace(wanted, may=lambda key: key == two))
+    assert {o.key.name for o in made.outcomes} == {"one", "two"}
+
+
 @pytest.mark.parametrize(
     "path",
     ["", "/etc/x.yml", "../x.yml", "a/../b.yml", "a//b.yml", ".git/x.yml", "a/.GIT/hooks/x.yml",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import dataclass, replace
 
 from envwatch.catalog import Catalog
@@ -166,13 +166,15 @@ class Editor:
         if not wanted.name:
             _refuse(verdict)
             return verdict
+        key = EnvKey(wanted.namespace, wanted.name)
         # a name that is taken is said with the file that has it
         found = verdict.key_of(wanted.path) or self.judge.alone(source, after, wanted.path)
         _check_name(found, wanted)
-        own = verdict.only(EnvKey(wanted.namespace, wanted.name), wanted.path)
+        own = verdict.only(verdict.changed | {key}, wanted.path)
         _refuse(own)
-        if found is None:
+        if found is None and wanted.text is not None:
             raise Conflict(f"{wanted.path}: not an environment: it has no `dependencies`")
+        _check_others(verdict.changed - {key}, wanted)
         if verdict.refused:
             hint = "choose another path, or ask who may change all of the source"
             raise Conflict(f"with `{wanted.path}` other files would be refused", hint=hint)
@@ -253,6 +255,12 @@ def _check_name(found: EnvKey | None, wanted: Edit) -> None:
             f"{wanted.path}: the file calls its environment `{found.name}`, not `{wanted.name}`",
             hint="change its `name:`, or leave it out",
         )
+
+
+def _check_others(others: Set[EnvKey], wanted: Edit) -> None:
+    if not all(wanted.may(key) for key in others):
+        hint = "ask who may change all of them, or use a file of your own"
+        raise Conflict(f"`{wanted.path}` is a part of other environments too", hint=hint)
 
 
 def _told(message: Message) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Set
 from dataclasses import dataclass, field, replace
 
 from envwatch.asking import Parse
@@ -26,24 +26,29 @@ from envwatch.settings import Settings, SourceSettings
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`refused` is what this change breaks; what was broken before it is only warned of."""
+    """`refused` is what this change breaks; what was broken before it is only warned of.
+
+    `changed` are the environments that it builds, retires or breaks.
+    """
 
     refused: tuple[Message, ...]
     warned: tuple[Message, ...]
     outcomes: tuple[Outcome, ...]
     files: tuple[FileOutcome, ...]
+    changed: frozenset[EnvKey]
 
     def key_of(self, path: str) -> EnvKey | None:
         """The environment that a file is for."""
         return next((f.key for f in self.files if f.path == path), None)
 
-    def only(self, key: EnvKey, path: str) -> Verdict:
-        """What of it is about one environment and its file."""
+    def only(self, keys: Set[EnvKey], path: str) -> Verdict:
+        """What of it is about some environments and the file of one of them."""
         return Verdict(
             tuple(m for m in self.refused if m.path == path),
             tuple(m for m in self.warned if m.path in (path, "")),
-            tuple(o for o in self.outcomes if o.key == key),
+            tuple(o for o in self.outcomes if o.key in keys),
             tuple(f for f in self.files if f.path == path),
+            self.changed & keys,
         )
 
 
@@ -56,11 +61,11 @@ class Judge:
     parse: Parse = field(default_factory=Parsed, compare=False)
 
     def __call__(self, source: SourceSettings, before: Snapshot, after: Snapshot) -> Verdict:
-        plan = self._plan(source, after)
+        plan, planned = self._plan(source, after), self._plan(source, before)
         known = {f.path: f.content for f in before.files}
         touched = {f.path for f in after.files if known.get(f.path) != f.content}
         bad = [f for f in plan.files if f.state is FileState.REFUSED]
-        broken = self._refused(source, before) if any(f.path not in touched for f in bad) else set()
+        broken = {f.path for f in planned.files if f.state is FileState.REFUSED}
         ours = [f for f in bad if f.path in touched or f.path not in broken]
         warned = [f.messages[0] for f in bad if f not in ours]
         warned += [
@@ -71,7 +76,9 @@ class Judge:
             if m.level is Level.WARNING
         ]
         outcomes = tuple(self._outcomes(plan, touched))
-        return Verdict(tuple(f.messages[0] for f in ours), tuple(warned), outcomes, plan.files)
+        refused, changed = tuple(f.messages[0] for f in ours), _moves(plan) ^ _moves(planned)
+        keys = frozenset(key for key, _ in changed)
+        return Verdict(refused, tuple(warned), outcomes, plan.files, keys)
 
     def owner(self, source: SourceSettings, snapshot: Snapshot, path: str) -> EnvKey | None:
         """The environment that a file of a snapshot is for, or was for before it broke."""
@@ -87,10 +94,6 @@ class Judge:
         single = replace(snapshot, files=tuple(f for f in snapshot.files if f.path == path))
         plan = make_plan(single, (), rules_for(self.settings(), source), self.parse)
         return next((f.key for f in plan.files), None)
-
-    def _refused(self, source: SourceSettings, snapshot: Snapshot) -> set[str]:
-        files = self._plan(source, snapshot).files
-        return {f.path for f in files if f.state is FileState.REFUSED}
 
     def _plan(self, source: SourceSettings, snapshot: Snapshot) -> Plan:
         standing = self.catalog.sources.standing(source.name)
@@ -117,3 +120,11 @@ class Judge:
 
     def _url(self, key: EnvKey) -> str:
         return f"{self.settings().web.address}/{key.namespace}/{key.name}/"
+
+
+def _moves(plan: Plan) -> frozenset[tuple[EnvKey, str]]:
+    """What a plan has happen to which environment."""
+    built = ((ask.key, ask.digest) for ask in plan.build)
+    retired = ((key, "retired") for key in plan.retire)
+    broken = ((key, "invalid") for key, _ in plan.invalid)
+    return frozenset((*built, *retired, *broken))

@@ -101,7 +101,7 @@ def delete(namespace: str, name: str) -> Response:
     seldom()
     file = actions().file(env.key)
     seen = request.form.get("seen", "")[:64] or file.revision
-    wanted = _edit(Typed(namespace, "", file.path, _message(), seen, file.source), None)
+    wanted = _edit(Typed(namespace, "", file.path, _message(), seen, file.source), env.key)
     made = actions().edit(replace(wanted, text=None))
     _note("delete", env.key, made)
     return to(url_for("pages.environment", **PAGE, namespace=namespace, name=name))
@@ -243,6 +243,7 @@ def _edit(typed: Typed, key: EnvKey | None) -> Edit:
         seen=typed.seen,
         source=typed.source,
         name=key.name if key is not None else "",
+        may=lambda key: who.may(Role.DEVELOPER, key),
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from flask import request
 from pydantic import Field
 
@@ -137,8 +139,9 @@ def delete(namespace: str, name: str) -> Told:
     env = finding.environment(namespace, name, Role.DEVELOPER)
     now = finding.actions().file(env.key)
     seen = seen_revision() or now.revision
-    wanted = Edit(namespace, now.path, None, person(), seen=seen, source=now.source)
-    made = committed(wanted)
+    made = committed(
+        Edit(namespace, now.path, None, person(), seen=seen, source=now.source, name=name)
+    )
     finding.audit("delete", env.key, f"{made.path} in {made.revision[:12]}")
     where = "its file is gone" if made.live else f"the commit on `{made.branch}` waits for a merge"
     return Told(None, f"{env.key} is retired: {where}" if made.live else where)
@@ -159,8 +162,9 @@ def seen_revision() -> str:
 
 def committed(wanted: Edit) -> Edited:
     """Make the commit; what was changed since it was seen is told as such."""
+    who = visitor()
     try:
-        return finding.actions().edit(wanted)
+        return finding.actions().edit(replace(wanted, may=lambda key: who.may(Role.DEVELOPER, key)))
     except Conflict as e:
         if seen_revision():
             raise Stale(e.message, hint=e.hint) from e

@@ -77,7 +77,7 @@ def remove_file(namespace: str, name: str, query: Removal) -> Edited:
     made = committed(
         Edit(
             namespace, now.path, None, person(),
-            message=query.message, seen=seen, source=now.source,
+            message=query.message, seen=seen, source=now.source, name=name,
         )
     )  # fmt: skip
     finding.audit("delete", env.key, f"{made.path} in {made.revision[:12]}")
