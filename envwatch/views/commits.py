@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
-from sqlalchemy import Connection, select, tuple_
+from sqlalchemy import Connection, Row, select, tuple_
 
 from envwatch.catalog import schema
 from envwatch.model import Commit
@@ -18,12 +19,11 @@ def commits(c: Connection, wanted: Iterable[tuple[str, str]]) -> dict[tuple[str,
     if not pairs:
         return {}
     query = select(schema.revision).where(tuple_(REVISION.source, REVISION.revision).in_(pairs))
-    return {
-        (r.source, r.revision): Commit(
-            r.revision, r.author, r.email, r.subject, r.committed_at, r.signature
-        )
-        for r in c.execute(query)
-    }
+    return {(r.source, r.revision): commit_of(r) for r in c.execute(query)}
+
+
+def commit_of(row: Row[Any]) -> Commit:
+    return Commit(row.revision, row.author, row.email, row.subject, row.committed_at, row.signature)
 
 
 def commit(c: Connection, source: str, revision: str) -> Commit | None:

@@ -70,6 +70,7 @@ def routes(stand: Stand) -> list[tuple[str, str]]:
         "/environment/", "/environment/analyst/", "/environment/analyst/demo/", "/build/",
         "/build/3/", "/build/3/packages/", "/channel/", "/package/", "/setting/",
         "/setting/analyst/", "/setting/analyst/demo/", "/source/", "/source/team/", "/event/",
+        "/source/team/revision/",
         "/audit/", "/environment/analyst/demo/generation/",
         "/environment/analyst/demo/generation/2/", "/environment/analyst/demo/diff/?old=1&new=2",
     ],
@@ -178,6 +179,29 @@ def test_packages_are_searched(filled: Stand, secret: str) -> None:
     assert len(data(filled, "/build/3/packages/?search=lib-number&size=7", secret)) == 7
 
 
+def test_a_revision_tells_what_was_built_of_it(filled: Stand, secret: str) -> None:
+    found = data(filled, "/source/team/revision/", secret)
+    newest = filled.catalog.sources.get("team").revision
+    assert found[0]["revision"] == newest
+    assert len({r["revision"] for r in found}) == len(found) > 3
+    one = data(filled, f"/source/team/revision/{newest}/", secret)
+    assert one == found[0]
+    assert (one["author"], one["subject"]) == ("Ada Example", "need pandas 2.2")
+    built = {b["id"]: b for r in found for b in r["builds"]}
+    for number, build in built.items():
+        told = data(filled, f"/build/{number}/", secret)
+        assert (told["environment"], told["state"]) == (build["environment"], build["state"])
+    assert set(built) == {b["id"] for b in data(filled, "/build/", secret) if b["revision"]}
+    second = data(filled, "/source/team/revision/?page=2&size=1", secret)
+    assert [r["revision"] for r in second] == [found[1]["revision"]]
+
+
+def test_a_revision_that_was_not_shown_is_told(filled: Stand, secret: str) -> None:
+    answer = call(filled, f"/source/team/revision/{'f' * 40}/", secret)
+    assert answer.status_code == 404
+    assert "source `team` has shown no revision `ffff" in answer.json["message"]
+
+
 # ---------------------------------------------------------------- rights
 
 
@@ -189,6 +213,7 @@ def test_what_may_not_be_seen_is_not_there(filled: Stand) -> None:
         ("/build/3/logs/", "/build/999/logs/"),
         ("/namespace/analyst/", "/namespace/nothing/"),
         ("/source/team/", "/source/nothing/"),
+        ("/source/team/revision/", "/source/nothing/revision/"),
     ):
         one, other = call(filled, hidden, eve), call(filled, absent, eve)
         assert one.status_code == other.status_code == 404, hidden

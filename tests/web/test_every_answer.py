@@ -38,6 +38,7 @@ def address(house: House, rule: str) -> str:
         "namespace": OWN.namespace, "name": OWN.name, "build_id": str(house.builds[OWN]),
         "file": "conda-lock.yml", "provider": "oidc", "old": "1", "generation": "2", "new": "2",
         "number": "2", "service": "git-receive-pack", "source": OWN.namespace,
+        "revision": "0" * 40,
     }  # fmt: skip
     path = re.sub(r"<(?:[^:>]*:)?(\w+)>", lambda m: known[m[1]], rule)
     asset = path.startswith("/demo") and rule.startswith("/<any")

@@ -101,6 +101,7 @@ def asked(made: Stand) -> list[str]:
     known = {
         "namespace": "analyst", "name": "demo", "build_id": "1", "file": "conda-lock.yml",
         "old": "1", "new": "2", "generation": "1", "number": "1", "provider": "oidc",
+        "revision": made.catalog.sources.all()[0].revision,
     }  # fmt: skip
     found = []
     for rule in made.app.url_map.iter_rules():

@@ -50,6 +50,7 @@ def at_what_is_there(house: House, given: dict[str, Any]) -> dict[str, Any]:
     there = {
         "namespace": (OWN.namespace, FOREIGN.namespace), "number": (1, 2),
         "name": (OWN.name, FOREIGN.name, OWN.namespace), "build_id": tuple(house.builds.values()),
+        "revision": (house.catalog.sources.get(OWN.namespace).revision,),
     }  # fmt: skip
     made = {}
     for name, value in given.items():

@@ -122,6 +122,8 @@ MEANING = {
     "/api/v1/setting/<namespace>/<name>/": API,
     "/api/v1/source/": API,
     "/api/v1/source/<name>/": API,
+    "/api/v1/source/<name>/revision/": API,
+    "/api/v1/source/<name>/revision/<revision>/": API,
     "/api/v1/specification/": API,
     "/api/v1/token/": API,
     "/api/v1/usage/": API,
@@ -166,7 +168,7 @@ def address(rule: str, key: EnvKey, build: int) -> str:
     values = {
         "namespace": key.namespace, "name": key.name, "build_id": str(build), "generation": "2",
         "old": "1", "new": "2", "file": "conda-lock.yml", "provider": "oidc", "number": "1",
-        "source": "lab", "source_name": "lab",
+        "source": "lab", "source_name": "lab", "revision": "0" * 40,
     }  # fmt: skip
     return re.sub(r"<(?:[^:>]*:)?(\w+)>", lambda m: values[m[1]], rule)
 

@@ -17,6 +17,7 @@ from envwatch.web.api import (
     generations,
     granting,
     packages,
+    sources,
     specifications,
     status,
     triggers,
@@ -35,7 +36,7 @@ def create_api() -> Blueprint:
     add_origins(api)
     routes = Routes(api)
     of_environments = (environments, files, specifications, generations, triggers)
-    for subject in (status, *of_environments, builds, packages, granting):
+    for subject in (status, *of_environments, builds, packages, sources, granting):
         subject.add(routes)
     described = document(routes.operations)
     text = json.dumps(described, indent=1)

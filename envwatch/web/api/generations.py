@@ -1,16 +1,14 @@
-"""What conda-store has no words for: generations, diffs, sources, events, the audit trail."""
+"""What conda-store has no words for: generations, diffs, events, the audit trail."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
 from pydantic import BaseModel, Field
 
 from envwatch.catalog.records import EnvironmentRecord
 from envwatch.diff import PackageDiff
-from envwatch.errors import NotFound
-from envwatch.model import EnvKey, FileOutcome
+from envwatch.model import EnvKey
 from envwatch.settings import Role
 from envwatch.views import listing, pages
 from envwatch.web.api import finding
@@ -18,8 +16,7 @@ from envwatch.web.api.envelope import BadRequest
 from envwatch.web.api.reading import Input, Paging
 from envwatch.web.api.routes import Listed, Routes
 from envwatch.web.context import site
-from envwatch.web.seeing import seen_sources
-from envwatch.web.visitor import hidden, need_all, visitor
+from envwatch.web.visitor import need_all, visitor
 
 ENV = "/environment/<namespace>/<name>/"
 
@@ -59,26 +56,6 @@ class Diff(BaseModel):
     new: int
     spec: tuple[tuple[str, str], ...]
     packages: PackageDiff
-
-
-class Source(BaseModel):
-    name: str
-    namespace: str
-    kind: str
-    place: str
-    branch: str
-    revision: str
-    state: str
-    message: str
-    hint: str
-    looked_on: datetime | None
-
-
-class SourceFiles(Source):
-    understood: int
-    ignored: int
-    refused: int
-    files: tuple[FileOutcome, ...]
 
 
 class Event(BaseModel):
@@ -133,9 +110,6 @@ def add(routes: Routes) -> None:
     routes.put(f"{ENV}hold/", body=HoldBody, answer=Standing, tag="generation")(hold)
     routes.delete(f"{ENV}hold/", answer=Standing, tag="generation")(release)
     routes.get(f"{ENV}diff/", query=DiffQuery, answer=Diff, tag="generation")(diff)
-    routes.get("/source/", answer=Source, query=Paging, listed=True)(sources)
-    routes.get("/source/<name>/", answer=SourceFiles)(source)
-    routes.put("/source/<name>/sync/", answer=None, costly=True)(sync)
     routes.get("/event/", query=EventQuery, answer=tuple[Event, ...])(events)
     routes.get("/audit/", query=AuditQuery, answer=tuple[Audit, ...])(audit)
 
@@ -202,42 +176,6 @@ def diff(namespace: str, name: str, query: DiffQuery) -> Diff:
     return Diff(old=query.old, new=query.new, spec=spec, packages=found.packages)
 
 
-def sources(query: Paging) -> Listed:
-    """The sources of namespaces of which everything is seen."""
-    span, catalog = query.span(whole=True), site().context.catalog
-    seen = seen_sources()
-    found = [s for s in catalog.sources.all() if s.name in seen]
-    return Listed.cut(found, span, lambda s: Source(**_source(s.name)))
-
-
-def source(name: str) -> SourceFiles:
-    """One source and its files."""
-    _visible(name, Role.VIEWER)
-    row = pages.source(site().context.catalog, name).source
-    return SourceFiles(
-        **_source(name),
-        understood=row.understood,
-        ignored=row.ignored,
-        refused=row.refused,
-        files=row.files,
-    )
-
-
-def sync(name: str) -> None:
-    """Look at a source now."""
-    namespace = _visible(name, Role.DEVELOPER)
-    finding.actions().sync(name)
-    finding.audit("sync", EnvKey(namespace, ""), name)
-
-
-def _visible(name: str, role: Role) -> str:
-    record = site().context.catalog.sources.get(name)
-    if record is None or name not in seen_sources():
-        raise hidden(visitor(), f"there is no source `{name}`")
-    need_all(role, record.namespace)
-    return record.namespace
-
-
 def events(query: EventQuery) -> tuple[Event, ...]:
     """What happened after an event, oldest first; poll with the last id."""
     if bool(query.namespace) != bool(query.name):
@@ -264,24 +202,6 @@ def audit(query: AuditQuery) -> tuple[Audit, ...]:
         )
         for a in found
     )  # fmt: skip
-
-
-def _source(name: str) -> dict[str, Any]:
-    it = site().context.catalog.sources.get(name)
-    if it is None:
-        raise NotFound(f"there is no source `{name}`")
-    return {
-        "name": it.name,
-        "namespace": it.namespace,
-        "kind": it.kind,
-        "place": it.place,
-        "branch": it.branch,
-        "revision": it.revision,
-        "state": it.state.value,
-        "message": it.message,
-        "hint": it.hint,
-        "looked_on": it.looked_at,
-    }
 
 
 def _standing(env: EnvironmentRecord) -> Standing:
