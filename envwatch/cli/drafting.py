@@ -75,11 +75,10 @@ def _once(  # what one turn needs
         raise EnvwatchError("nothing was saved, so nothing has changed")
     for line in text_lines(diff.lines(now["text"], text)):
         say(safe(line))
-    proposed = _proposed(house, key, now["path"], text)
-    for line in _lines(proposed, key, now["path"]):
-        say(safe(line))
-    if not proposed.good:
-        _ask_again(SpecError("it would be refused like this, so nothing has changed"))
+    try:
+        solved(house, key, now["path"], text)
+    except SpecError as e:
+        _ask_again(e)
         return None
     if not yes and not _agreed():
         raise EnvwatchError("nothing has changed")
@@ -88,6 +87,15 @@ def _once(  # what one turn needs
     except SpecError as e:
         _ask_again(e)
         return None
+
+
+def solved(house: House, key: EnvKey, path: str, text: str) -> None:
+    """Say what a text would come to. Raises SpecError where it could not be built."""
+    proposed = _proposed(house, key, path, text)
+    for line in _lines(proposed, key, path):
+        say(safe(line))
+    if not proposed.good:
+        raise SpecError("it would be refused like this, so nothing has changed")
 
 
 def _begin(key: EnvKey, text: str) -> Path:

@@ -10,7 +10,7 @@ import click
 from envwatch import spec
 from envwatch.cli.commits import How, commit_options, read_text, tell
 from envwatch.cli.context import Options
-from envwatch.cli.drafting import by_hand
+from envwatch.cli.drafting import by_hand, solved
 from envwatch.cli.house import Answer, House, open_house
 from envwatch.cli.keys import key_argument, to_key
 from envwatch.cli.messages import has_errors, print_messages, say_count
@@ -19,6 +19,9 @@ from envwatch.errors import Conflict, SpecError
 from envwatch.model import EnvKey
 
 _file_type = click.Path(path_type=Path, allow_dash=True)
+_check_option = click.option(
+    "--check", is_flag=True, help="Solve it first, and commit only what can be installed."
+)
 
 
 @click.command()
@@ -26,6 +29,7 @@ _file_type = click.Path(path_type=Path, allow_dash=True)
 @click.option("--file", type=_file_type, help="The new text; `-` reads it. Not given: an editor.")
 @click.option("--seen", default="", metavar="REVISION", help="The revision it was written for.")
 @click.option("--yes", is_flag=True, help="Do not ask before the commit.")
+@_check_option
 @commit_options
 @click.pass_obj
 def edit(
@@ -34,13 +38,15 @@ def edit(
     file: Path | None,
     seen: str,
     yes: bool,
+    check: bool,
     how: How,
 ) -> None:
     """Change the file of an environment by a commit.
 
     Without --file it is opened in $VISUAL or $EDITOR; then it is solved, what would change is
     shown, and the commit is asked for. What is refused is opened again, and never lost. So is a
-    change of a file that somebody else has changed meanwhile.
+    change of a file that somebody else has changed meanwhile. With --file it is solved where
+    --check is said.
     """
     with open_house(options) as house:
         now = house.ask("file", namespace=key.namespace, name=key.name)
@@ -49,8 +55,13 @@ def edit(
             where = {"path": now["path"], "source": now["source"], "seen": seen or now["revision"]}
             return house.edit(key, {"text": text, "message": how.message, **where}, how.author)
 
-        answer = commit(read_text(file)) if file else by_hand(house, key, now, commit, yes=yes)
-        tell(house, answer, how)
+        if file is None:
+            tell(house, by_hand(house, key, now, commit, yes=yes), how)
+            return
+        text = read_text(file)
+        if check:
+            solved(house, key, now["path"], text)
+        tell(house, commit(text), how)
 
 
 @click.command()
@@ -66,6 +77,7 @@ def edit(
     "--file", type=_file_type, help="The text, where FILE is namespace/name; `-` reads it."
 )
 @click.option("--path", default="", help="Where it shall lie. Not given: NAME/environment.yml.")
+@_check_option
 @commit_options
 @click.pass_obj
 def create(
@@ -74,6 +86,7 @@ def create(
     namespace: str,
     file: Path | None,
     path: str,
+    check: bool,
     how: How,
 ) -> None:
     """Make an environment: a commit that adds its file to the source of its namespace.
@@ -86,12 +99,10 @@ def create(
             key = EnvKey(namespace or house.default_namespace(), _checked(text, what))
         else:
             key = to_key(what)
-        wanted = {
-            "text": text,
-            "message": how.message,
-            "path": path or f"{key.name}/environment.yml",
-            "name": key.name,
-        }
+        path = path or f"{key.name}/environment.yml"
+        if check:
+            solved(house, key, path, text)
+        wanted = {"text": text, "message": how.message, "path": path, "name": key.name}
         tell(house, house.edit(key, wanted, how.author), how)
 
 

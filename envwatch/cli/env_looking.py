@@ -9,7 +9,7 @@ from envwatch.cli.context import Options
 from envwatch.cli.house import Facts, House, open_house
 from envwatch.cli.keys import key_argument, number_argument
 from envwatch.cli.names import namespaces
-from envwatch.cli.output import json_option, print_json, print_table, safe
+from envwatch.cli.output import json_option, print_json, print_table, safe, say
 from envwatch.cli.story import print_facts, print_story, reasons, story
 from envwatch.cli.words import (
     commit_text,
@@ -61,6 +61,9 @@ def listed(
         rows += house.rows(chosen, retired=True) if everything else []
     if as_json:
         print_json(rows)
+        return
+    if not rows:
+        say("no environment is like that" if any(chosen.values()) else "there is no environment")
         return
     print_table(
         ("environment", "git", "env", "what", "size", "changed"),

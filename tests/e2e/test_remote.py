@@ -30,6 +30,8 @@ def test_lists_are_those_of_the_machine(far: Far) -> None:
     chosen = ("env", "list", "--namespace", "people", "--state", "ready", "--json")
     assert far(*chosen).stdout == cli(far.running, *chosen).stdout
     assert far.json("env", "list", "--namespace", "nobody") == []
+    told = far("env", "list", "--namespace", "nobody")
+    assert told.stderr == "no environment is like that\n"
     states = ("build", "list", "--state", "ready", "--state", "failed", "--limit", "3", "--json")
     assert far(*states).stdout == cli(far.running, *states).stdout
 
@@ -97,6 +99,20 @@ def test_a_file_that_would_be_refused_is_told_by_line_and_not_sent(far: Far) -> 
     assert "1 error" in told.stderr
     told = far("env", "create", far.file("dependencies: [tiny]\n"), check=1)
     assert "has no `name`" in told.stderr
+
+
+def test_what_cannot_be_solved_is_not_sent_where_it_is_checked(far: Far) -> None:
+    hopeless = far.file(text("no-such-package", name="checked"), "hopeless.yml")
+    good = far.file(text("tiny=1.0", name="checked"), "good.yml")
+    told = far("env", "create", hopeless, "--check", check=1).stderr
+    assert "no-such-package" in told
+    assert "it would be refused like this, so nothing has changed" in told
+    assert "people/checked" not in far("env", "list", "--all").stdout
+    told = far("env", "create", good, "--check", "--wait").stderr
+    assert "+ tiny 1.0" in told
+    assert "people/checked: ready as #1" in told
+    far("env", "edit", "people/checked", "--file", hopeless, "--check", check=1)
+    assert far.json("env", "show", "people/checked")["row"]["env"] == "ready"
 
 
 def test_nothing_is_made_twice_and_no_edit_of_somebody_else_is_lost(far: Far) -> None:
