@@ -43,15 +43,15 @@ class TokenWish:
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    """Who somebody was by their session, as of a version of the catalog and of the settings."""
+    """Who somebody was by their session, as of the last change of catalog and settings."""
 
-    version: int
+    changes: int
     settings: Settings
     ends_at: datetime
     visitor: Visitor
 
-    def holds(self, version: int, settings: Settings) -> bool:
-        same = self.version == version and self.settings is settings
+    def holds(self, changes: int, settings: Settings) -> bool:
+        same = self.changes == changes and self.settings is settings
         return same and datetime.now(UTC) < self.ends_at
 
 
@@ -91,16 +91,16 @@ class Rights:
 
         Every request asks: the answer is kept until its end, a write, or other settings.
         """
-        version, settings = self.catalog.database.version, self.settings()
+        changes, settings = self.catalog.database.changes, self.settings()
         key = hashlib.sha256(secret.encode()).digest()
         kept = self._kept.get(key)
-        if kept is not None and kept.holds(version, settings):
+        if kept is not None and kept.holds(changes, settings):
             return kept.visitor
         found = self.catalog.people.of_session(secret)
         if found is None:
             return None
         identity, ends_at = found
-        kept = _Kept(version, settings, ends_at, self.of(identity))
+        kept = _Kept(changes, settings, ends_at, self.of(identity))
         if len(self._kept) >= MOST_KEPT:
             self._kept.clear()
         self._kept[key] = kept

@@ -16,7 +16,7 @@ from sqlalchemy import create_engine, insert
 from envwatch.access import Visitor
 from envwatch.catalog import Catalog, open_catalog, schema
 from envwatch.catalog.database import read_database
-from envwatch.model import BuildState, EnvKey, EnvState, Manager, Package
+from envwatch.model import BuildState, EnvKey, EnvState, Manager, Package, Progress
 from envwatch.settings import Grant, Role
 from envwatch.views import environments, listing, packages
 from envwatch.views.board import board, state_of
@@ -71,6 +71,18 @@ def test_what_is_not_written_is_not_read_again(catalog: Catalog) -> None:
     assert environments.listing(catalog.database).rows[0] is first.rows[0]
 
 
+def test_how_far_a_build_is_is_told_and_no_list_is_made_anew(catalog: Catalog) -> None:
+    commit(catalog, "one")
+    build = claim(catalog)
+    of = board(catalog.database)
+    for done in (10, 20):
+        catalog.builds.beat(build.id, Progress(BuildState.DOWNLOADING, done, 100), ())
+        progress = environments.listing(catalog.database).rows[0].progress
+        assert progress is not None
+        assert progress.done == done
+    assert board(catalog.database) is of
+
+
 def test_a_reader_of_what_another_process_writes_sees_it(catalog: Catalog, tmp_path: Path) -> None:
     reader = read_database(tmp_path / "catalog.sqlite")
     assert environments.listing(reader).total == 0
@@ -97,7 +109,7 @@ def test_nothing_is_found_in_what_is_not_seen(catalog: Catalog) -> None:
     who = Visitor("ada", (Grant("lab/*", VIEWER),))
     wanted = Wanted(packages=("numpy",))
     part = listing.environments(catalog.database, who, wanted, Span())
-    assert [e.key for e, _ in part.items] == [OTHER]
+    assert [e.key for e in part.items] == [OTHER]
 
 
 # ---------------------------------------------------------------- chosen and ordered
@@ -121,7 +133,7 @@ def test_a_list_for_programs_is_ordered_as_asked(catalog: Catalog) -> None:
         span = Span(order=order, down=down, **part)
         found = listing.environments(catalog.database, who, Wanted(), span)
         assert found.total == 4
-        return [str(e.key) for e, _ in found.items]
+        return [str(e.key) for e in found.items]
 
     assert listed() == ["a/y", "a/z", "b/x", "b/y"]
     assert listed(down=True) == ["b/y", "b/x", "a/z", "a/y"]

@@ -42,12 +42,12 @@ class Bindings:
         self._kept: tuple[int, tuple[BindingRecord, ...]] = (0, ())
 
     def all(self) -> tuple[BindingRecord, ...]:
-        version = self._database.version
+        changes = self._database.changes
         kept, found = self._kept
-        if kept != version:
+        if kept != changes:
             # of a write meanwhile the older number is kept, so that it is read again
             found = self._read()
-            self._kept = (version, found)
+            self._kept = (changes, found)
         return found
 
     def _read(self) -> tuple[BindingRecord, ...]:

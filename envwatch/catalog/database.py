@@ -28,7 +28,8 @@ BUSY_TIMEOUT = 30_000  # milliseconds
 class Database:
     """One engine, and the numbers of its last changes.
 
-    By `version` pages know that they are stale; `news` counts only what may be work for somebody.
+    By `version` pages know that they are stale; `changes` leaves out details, `news` all that is
+    work for nobody.
     """
 
     def __init__(self, engine: Engine, *, alone: bool = True) -> None:
@@ -36,6 +37,7 @@ class Database:
         self._alone = alone
         self._lock = threading.Condition()
         self._version = 1
+        self._changes = 1
         self._news = 1
 
     @property
@@ -44,6 +46,11 @@ class Database:
         if not self._alone:
             self._version += 1
         return self._version
+
+    @property
+    def changes(self) -> int:
+        """The same, but for how far a build is."""
+        return self._changes if self._alone else self.version
 
     @property
     def news(self) -> int:
@@ -56,14 +63,17 @@ class Database:
             yield connection
 
     @contextmanager
-    def write(self, *, news: bool = True) -> Iterator[Connection]:
+    def write(self, *, news: bool = True, detail: bool = False) -> Iterator[Connection]:
         """One transaction; it is committed when the block ends without an error.
 
-        What is only shown, and is work for nobody, is no news: it wakes nobody.
+        What is only shown, and is work for nobody, is no news: it wakes nobody. A detail is how
+        far a build is: no list, and nobody's right, is another after it.
         """
         with self._engine.begin() as connection:
             yield connection
         with self._lock:
+            # before the version: what is made for it must not be of older changes
+            self._changes += not detail
             self._version += 1
         if news:
             self.wake()

@@ -1,7 +1,7 @@
 """How each environment stands: what lists are filtered, counted and ordered by.
 
-All of them are read at once for a version of the catalog, and every list, filter and search until
-the next one is served from that.
+All of them are read at once, and every list, filter and search is served from that until an
+environment comes, goes or changes. How far a build is changes none of it.
 """
 
 from __future__ import annotations
@@ -32,15 +32,21 @@ _URGENCY = {EnvState.BUILDING: 1}
 class Standing:
     """One environment: `words` is what a search looks through, `newest` how its last build is.
 
-    `lock` is the digest of what is in use, `build` the build which made that, else the last one.
+    One that runs may be further by now. `lock` is the digest of what is in use, `build` the build
+    which made that, else the last one.
     """
 
     id: int
     key: EnvKey
+    description: str
+    source: str
+    path: str
+    revision: str
     words: str
     state: EnvState
     newest: BuildState | None
     current: int | None
+    held: bool
     lock: str
     build: int | None
     queued: int
@@ -56,10 +62,10 @@ class Standing:
 
 
 class Board:
-    """Those at one version of the catalog: what needs attention first, then the newest change.
+    """All of them: what needs attention first, then the newest change.
 
-    `rows` are those that were shown since, by their numbers; `locks` are the digests of all that is
-    in use.
+    `rows` are those that were shown since, by their numbers, but for what is being built; `locks`
+    are the digests of all that is in use.
     """
 
     def __init__(self, found: Sequence[Standing]) -> None:
@@ -83,7 +89,7 @@ class Board:
 def board(database: Database, *, retired: bool = False) -> Board:
     """The environments that are there, or those that were."""
     with _one_at_a_time:
-        return _board(database, database.version, retired=retired)
+        return _board(database, database.changes, retired=retired)
 
 
 def by_name(s: Standing) -> tuple[str, str]:
@@ -107,7 +113,7 @@ _one_at_a_time = threading.Lock()
 @lru_cache(4)
 def _board(
     database: Database,
-    version: int,  # noqa: ARG001  # what was read of an older one is not used
+    changes: int,  # noqa: ARG001  # what was read before it is not used
     *,
     retired: bool,
 ) -> Board:
@@ -123,7 +129,8 @@ def _read(c: Connection, *, retired: bool) -> Iterator[Standing]:
     query = (
         select(
             ENV.id, ENV.namespace, ENV.name, ENV.description, ENV.current, ENV.changed_at,
-            ENV.preview_of, ENV.invalid.is_not(None).label("invalid"),
+            ENV.preview_of, ENV.invalid.is_not(None).label("invalid"), ENV.held,
+            ENV.source, ENV.path, ENV.revision,
             latest.c.id.label("last"), latest.c.state, latest.c.solve_only,
             GENERATION.lock_digest, GENERATION.build_id, GENERATION.damaged, GENERATION.pruned_at,
         )
@@ -143,10 +150,15 @@ def _standing(r: Row[tuple[object, ...]], queued: int) -> Standing:
     return Standing(
         id=r.id,
         key=EnvKey(r.namespace, r.name),
+        description=r.description,
+        source=r.source,
+        path=r.path,
+        revision=r.revision,
         words=f"{r.namespace}/{r.name}\n{r.description}".casefold(),
         state=state_of(serving=serving, newest=r.state, solved=bool(r.solve_only)),
         newest=r.state,
         current=r.current,
+        held=r.held,
         lock=r.lock_digest or "",
         build=r.last if r.build_id is None else r.build_id,
         queued=queued,

@@ -146,12 +146,14 @@ def _counts(found: Sequence[Standing]) -> Counts:
 
 
 def _rows(database: Database, of: Board, ids: Sequence[int]) -> tuple[EnvRow, ...]:
-    """What was read of this board once is not read again."""
+    """What was read of this board once is not read again, but for what is being built."""
     missing = [i for i in ids if i not in of.rows]
+    read: dict[int, EnvRow] = {}
     if missing:
         with database.read() as c:
-            of.rows.update(zip(missing, env_rows(c, missing), strict=True))
-    return tuple(of.rows[i] for i in ids)
+            read = dict(zip(missing, env_rows(c, missing), strict=True))
+    of.rows |= {i: row for i, row in read.items() if row.env is not EnvState.BUILDING}
+    return tuple(read[i] if i in read else of.rows[i] for i in ids)
 
 
 def env_rows(c: Connection, ids: Sequence[int]) -> tuple[EnvRow, ...]:

@@ -13,7 +13,6 @@ from envwatch.catalog import rows, schema
 from envwatch.catalog.database import Database
 from envwatch.catalog.records import (
     BuildRecord,
-    EnvironmentRecord,
     EventRecord,
     GenerationRecord,
     SpecRecord,
@@ -100,25 +99,20 @@ _of_current = and_(GENERATION.environment_id == ENV.id, GENERATION.number == ENV
 _packable = and_(GENERATION.pruned_at.is_(None), GENERATION.archive != ArchiveState.FAILED)
 
 
-def environments(
-    database: Database, who: Visitor, wanted: Wanted, span: Span
-) -> Part[tuple[EnvironmentRecord, int | None]]:
-    """Environments that are not retired, previews apart, each with its build as of `build_of`."""
+def environments(database: Database, who: Visitor, wanted: Wanted, span: Span) -> Part[Standing]:
+    """Environments that are not retired, previews apart."""
     of = board(database)
     found = chosen(of.living(scope_of(who.grants)), wanted.namespace, wanted.search)
     fitting = [s for s in found if _fits(s, wanted)]
     for name in wanted.packages:
         locks = holding(database, name, of.locks)
         fitting = [s for s in fitting if s.lock in locks]
-    with database.read() as c:
-        if wanted.artifact:
-            files = select(ENV.id).where(*_with_file(wanted.artifact, _of_current))
+    if wanted.artifact:
+        files = select(ENV.id).where(*_with_file(wanted.artifact, _of_current))
+        with database.read() as c:
             having = set(c.execute(files).scalars())
-            fitting = [s for s in fitting if s.id in having]
-        shown = {s.id: s.build for s in _cut_of(_sorted(fitting, span), span)}
-        query = rows.environments.where(ENV.id.in_(shown))
-        known = {r.id: rows.environment(r) for r in c.execute(query)}
-    return Part(tuple((known[i], build) for i, build in shown.items()), len(fitting))
+        fitting = [s for s in fitting if s.id in having]
+    return Part(tuple(_cut_of(_sorted(fitting, span), span)), len(fitting))
 
 
 def _fits(s: Standing, wanted: Wanted) -> bool:

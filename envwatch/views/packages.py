@@ -90,21 +90,27 @@ def package_uses(  # each is one thing that may be asked for
 def _named(c: Connection, name: str, locks: Iterable[str]) -> dict[str, tuple[Package, ...]]:
     """The packages of this name in each of these locks: by the whole key, for each lock once.
 
-    By its name alone a package is found in every lock that ever was, and that takes long.
+    By its name alone a package is found in every lock that ever was, and that takes long. They
+    come as one row, for at each row other threads get their turn before this one.
     """
     digests = func.json_each(json.dumps(sorted(locks))).table_valued("value")
-    query = select(schema.package).where(
+    fields = (
+        PACKAGE.lock_digest, PACKAGE.manager, PACKAGE.version, PACKAGE.build, PACKAGE.channel,
+        PACKAGE.size, PACKAGE.license, PACKAGE.requested,
+    )  # fmt: skip
+    query = select(func.json_group_array(func.json_array(*fields))).where(
         PACKAGE.lock_digest.in_(select(digests.c.value)),
         PACKAGE.manager.in_(tuple(Manager)),
         PACKAGE.name == name,
     )
     out: dict[str, tuple[Package, ...]] = {}
-    for r in c.execute(query.order_by(PACKAGE.manager)):
+    for lock, manager, version, build, channel, size, terms, requested in sorted(
+        json.loads(c.execute(query).scalar_one())
+    ):
         found = Package(
-            r.name, r.version, r.build, r.manager, r.channel, r.size, r.license,
-            requested=r.requested,
-        )  # fmt: skip
-        out[r.lock_digest] = (*out.get(r.lock_digest, ()), found)
+            name, version, build, Manager(manager), channel, size, terms, requested=bool(requested)
+        )
+        out[lock] = (*out.get(lock, ()), found)
     return out
 
 

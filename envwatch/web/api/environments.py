@@ -76,7 +76,7 @@ def environments(query: EnvironmentQuery) -> Listed:
     """The environments that who asks may see. Without `page` and `size` it is all of them."""
     database, span = site().context.catalog.database, query.span(whole=True)
     part = listing.environments(database, visitor(), _wanted(query), span)
-    items = tuple(shapes.environment(env, build_id) for env, build_id in part.items)
+    items = tuple(shapes.environment(s, s.build) for s in part.items)
     return Listed.of(part, items, span)
 
 

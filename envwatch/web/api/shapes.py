@@ -12,6 +12,7 @@ from pydantic import BaseModel, PlainSerializer, WithJsonSchema
 from envwatch.catalog.records import EnvironmentRecord, SpecRecord
 from envwatch.errors import SpecError
 from envwatch.model import RUNNING, ArchiveState, BuildState, Package
+from envwatch.views.board import Standing
 from envwatch.views.listing import FILES, ListedPackage, Looked
 from envwatch.yamltext import Kind, Node, load
 
@@ -139,7 +140,7 @@ def namespace(name: str, description: str = "") -> Namespace:
 
 
 def environment(
-    env: EnvironmentRecord, build_id: int | None, build: Build | None = None
+    env: EnvironmentRecord | Standing, build_id: int | None, build: Build | None = None
 ) -> Environment:
     return Environment(
         id=env.id,
