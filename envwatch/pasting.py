@@ -129,6 +129,13 @@ def clones(address: str, namespaces: Iterable[str]) -> str:
     return "\n".join(f"git clone {shlex.quote(f'{address}/git/{n}.git')}" for n in namespaces)
 
 
+def elsewhere(address: str, key: EnvKey) -> dict[str, str]:
+    """How people with the program envwatch get the same environment on their own machine."""
+    url = shlex.quote(address)
+    pull = f"export ENVWATCH_URL={url}\nenvwatch env pull {key}\nenvwatch env run {key} -- python"
+    return {"login": f"envwatch login {url}", "pull": pull}
+
+
 def download(url: str, *, public: bool) -> str:
     """How a program gets a file; with a token in a variable where it is not for everybody."""
     token = "" if public else '-H "Authorization: Bearer $ENVWATCH_TOKEN" '

@@ -191,6 +191,16 @@ def test_a_token_opens_files_and_the_repository_of_ones_own(running: Running, ad
     assert (ada.home / "ada/.git").is_dir()
 
 
+def test_the_same_environment_is_had_on_another_machine(running: Running, ada: Person) -> None:
+    ada.user = os.getuid()
+    told = cli(running, "token", "create", "elsewhere", "--namespaces", "analyst", "--json")
+    more = {"PATH": f"{PROGRAMS}:/usr/bin:/bin", "XDG_CONFIG_HOME": str(ada.home / "config")}
+    secret = json.loads(told.stdout)["token"]
+    ada.types(f"{ada.texts['login']} --token-file -", given=f"{secret}\n", **more)
+    shown = ada.types(ada.texts["pull"], given=SHOW, **more).splitlines()[-1]
+    assert shown.startswith(f"analyst-demo {ada.home}/.local/share/envwatch/")
+
+
 def test_without_a_token_nothing_is_opened(running: Running, ada: Person) -> None:
     need("curl")
     with pytest.raises(AssertionError, match="404"):
