@@ -54,7 +54,9 @@ def test_an_environment_is_created_by_a_commit(place: Place) -> None:
 
 def test_an_environment_is_not_created_twice(place: Place) -> None:
     create(place)
-    told = create(place)
+    again = create(place)
+    assert (again.code, again.err) == (0, "demo/environment.yml is like this already: no commit\n")
+    told = create(place, f"{TEXT}# mine\n")
     assert told.code == 1
     assert "`demo/environment.yml` is there already" in told.err
 

@@ -142,9 +142,9 @@ class Editor:
         now = commits.blob_at(run, tip, change.path) if tip else ""
         if now and wanted.name:
             _check_owner(self.judge.owner(source, before, change.path), wanted)
-        _check_seen(run, tip, now, wanted)
         if now and change.data is not None and now == _blob(run, change.data):
             return Edited(source.name, change.path, tip, source.branch, live=True, changed=False)
+        _check_seen(run, tip, now, wanted)
         verdict = self._verdict(source, before, _after(before, change), wanted)
         message = wanted.message.strip() or _default_message(now, change)
         made = commits.commit(run, tip, change, wanted.author, message)

@@ -24,7 +24,7 @@ from envwatch.diff import PackageDiff
 from envwatch.errors import NotFound
 from envwatch.model import BuildState, EnvKey, FileOutcome, FileState, Package
 from envwatch.views import previews
-from envwatch.views.commits import commit, commits
+from envwatch.views.commits import commit, commits, of_source, with_builds
 from envwatch.views.environments import env_row
 from envwatch.views.lists import pages_of
 from envwatch.views.scope import EVERYTHING, Scope, seen_sources
@@ -178,8 +178,9 @@ def source(
             events=_events(c, EVENT.source == name, SIZE),
             locks=locks,
         )
+        shown = with_builds(c, name, c.execute(of_source(name).limit(SIZE)).all(), scope)
     members = tuple(r for r in records if r.family == name)
-    return SourcePage(row, page, pages, total, catalog.deliveries.of(name), members)
+    return SourcePage(row, page, pages, total, catalog.deliveries.of(name), members, shown)
 
 
 def feed(

@@ -31,6 +31,7 @@ from envwatch.model import (
     Package,
     Progress,
 )
+from envwatch.views.commits import KnownRevision
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,7 +299,8 @@ class SourceRow:
 class SourcePage:
     """One source with a page of its files; `deliveries` are the web hooks kept, newest first.
 
-    `members` are the sources that it is, where it is one for each of several refs.
+    `members` are the sources that it is, where it is one for each of several refs; `commits` are
+    those that it showed last, newest first.
     """
 
     source: SourceRow
@@ -307,6 +309,7 @@ class SourcePage:
     total: int
     deliveries: tuple[DeliveryRecord, ...] = ()
     members: tuple[SourceRecord, ...] = ()
+    commits: tuple[KnownRevision, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,10 +29,10 @@ from seeing_helpers import (
     preview_of,
     rules,
 )
-from web_helpers import commit, stand
+from web_helpers import ask, commit, stand
 
 from envwatch import web
-from envwatch.model import EnvKey
+from envwatch.model import EnvKey, Plan
 from envwatch.settings import EVERYWHERE, AccessSettings, Grant, NamespaceSettings, Role
 from envwatch.views import environments, lists, pages
 from envwatch.views.scope import EVERYTHING, scope_of
@@ -509,6 +509,22 @@ def test_the_api_lists_sources_as_the_pages_do(cast: Cast) -> None:
         listed = cast.get(who, "/api/v1/source/").json["data"]
         shown = cast.get(who, "/sources.json").json
         assert {s["name"] for s in listed} == {s["record"]["name"] for s in shown}, who
+
+
+def test_builds_that_a_source_once_had_elsewhere_are_hidden(alone: Cast) -> None:
+    """What it made in a namespace that it fills no more is nothing of who sees the new one."""
+    catalog = alone.made.catalog
+    commit(catalog, ask(EnvKey(CANARY, "formerly"), "gone"), source="lab")
+    revision = catalog.sources.get("lab").revision
+    catalog.sources.apply(
+        Plan("lab", "f" * 40, None, retire=(EnvKey(CANARY, "formerly"),)),
+        fingerprint="f",
+        rules="r",
+    )
+    for who, builds in (("viewer", 0), ("owner", 1)):
+        path = f"/api/v1/source/lab/revision/{revision}/"
+        assert len(alone.get(who, path).json["data"]["builds"]) == builds, who
+        assert ("formerly" in alone.get(who, "/source?name=lab").text) is bool(builds), who
 
 
 def test_a_pattern_of_any_namespace_tells_of_none(alone: Cast) -> None:

@@ -12,12 +12,12 @@ from envwatch.model import EnvKey, FileOutcome
 from envwatch.settings import Role
 from envwatch.views import pages
 from envwatch.views import revisions as views
-from envwatch.views.revisions import KnownRevision
+from envwatch.views.commits import KnownRevision
 from envwatch.web.api import finding
 from envwatch.web.api.reading import Paging
 from envwatch.web.api.routes import Listed, Routes
 from envwatch.web.context import site
-from envwatch.web.seeing import seen_sources
+from envwatch.web.seeing import scope, seen_sources
 from envwatch.web.visitor import hidden, need_all, visitor
 
 
@@ -108,14 +108,14 @@ def revisions(name: str, query: Paging) -> Listed:
     """The revisions of a source that were looked at, the newest first."""
     _visible(name, Role.VIEWER)
     span = query.span()
-    part = views.revisions(site().context.catalog.database, name, span)
+    part = views.revisions(site().context.catalog.database, name, span, scope())
     return Listed.of(part, tuple(_revision(r) for r in part.items), span)
 
 
 def revision(name: str, revision: str) -> Revision:
     """One revision by its whole name: has what it asked for been built?"""
     _visible(name, Role.VIEWER)
-    found = views.revision(site().context.catalog.database, name, revision)
+    found = views.revision(site().context.catalog.database, name, revision, scope())
     if found is None:
         hint = "it shows when the source was looked at"
         raise NotFound(f"source `{name}` has shown no revision `{revision[:64]}`", hint=hint)
@@ -131,8 +131,7 @@ def _revision(it: KnownRevision) -> Revision:
         seen_on=it.seen_at,
         signature=it.commit.signature,
         builds=tuple(
-            RevisionBuild(id=number, environment=str(key), state=state.value)
-            for number, key, state in it.builds
+            RevisionBuild(id=b.id, environment=str(b.key), state=b.state.value) for b in it.builds
         ),
     )
 
