@@ -200,3 +200,7 @@ class Unknown(Forbidden):
 
 class Conflict(EnvwatchError):
     pass
+
+
+class Outdated(Conflict):
+    """It was changed since it was seen."""

@@ -218,11 +218,16 @@ BASE = "dependencies:\n- python={}\n"
 TWO = "environments:\n  one: {files: [base.yml]}\n  two: {files: [base.yml, two.yml]}\n"
 
 
-def test_a_file_of_several_environments_is_changed_by_who_may_change_all_of_them(lab: Lab) -> None:
+def layered(lab: Lab) -> None:
+    """`one` is of base.yml alone, `two` of that and another file."""
     put(lab, "base.yml", BASE.format("3.11"))
     put(lab, "two.yml", "dependencies: [numpy]\n")
     put(lab, "envwatch.yml", TWO)
     lab.parts.look("people")
+
+
+def test_a_file_of_several_environments_is_changed_by_who_may_change_all_of_them(lab: Lab) -> None:
+    layered(lab)
     before, two = lab.tip(), EnvKey("people", "two")
     wanted = Edit("people", "base.yml", BASE.format("3.12"), ADA, seen=before, name="one")
     for content in (wanted.text, None):
@@ -233,6 +238,33 @@ def test_a_file_of_several_environments_is_changed_by_who_may_change_all_of_them
         edit(lab, replace(wanted, path="envwatch.yml", text=None, name="two"))
     made = lab.parts.editor.edit(replace(wanted, may=lambda key: key == two))
     assert {o.key.name for o in made.outcomes} == {"one", "two"}
+
+
+@pytest.mark.parametrize(
+    ("meanwhile", "changed"),
+    [
+        ({"two.yml": "dependencies: x\n"}, {"text": BASE.format("3.12")}),
+        ({"two.yml": "dependencies: x\n"}, {"text": None}),
+        ({"envwatch.yml": "environments: 1\n"}, {"text": None}),
+        ({}, {"text": f"{BASE.format('3.11')}description: mine\n"}),
+        (
+            {"envwatch.yml": TWO.replace("two.yml", "new.yml")},
+            {"text": text("python", name="demo"), "path": "new.yml", "name": "demo", "seen": ""},
+        ),
+    ],
+    ids=["invalid", "invalid-removed", "broken", "described", "missing"],
+)
+def test_a_file_of_others_is_theirs_whatever_keeps_it_from_showing(
+    lab: Lab, meanwhile: dict[str, str], changed: dict[str, str]
+) -> None:
+    layered(lab)
+    for path, content in meanwhile.items():
+        put(lab, path, content)
+    before = lab.tip()
+    wanted = Edit("people", "base.yml", "", ADA, seen=before, name="one")
+    with pytest.raises(Conflict, match="is a part of other environments too"):
+        edit(lab, replace(wanted, **changed))
+    assert lab.tip() == before
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ from envwatch.settings import SourceSettings
 
 SOURCE = schema.source.c
 ENV = schema.environment.c
+SPEC = schema.spec.c
 GENERATION = schema.generation.c
 
 
@@ -172,6 +173,17 @@ class Sources:
                 )
                 for r in c.execute(query)
             )
+
+    def parts(self, name: str) -> tuple[tuple[EnvKey, str], ...]:
+        """The environments of a source that are merged from several files, with each of them."""
+        query = (
+            select(ENV.namespace, ENV.name, SPEC.composition)
+            .join_from(schema.environment, schema.spec)
+            .where(ENV.source == name, ENV.retired_at.is_(None), SPEC.composition.is_not(None))
+        )
+        with self._database.read() as c:
+            found = [(EnvKey(r.namespace, r.name), r.composition) for r in c.execute(query)]
+        return tuple((key, layer.path) for key, made in found for layer in made.layers)
 
     def targets(self, name: str) -> tuple[Target, ...]:
         """The environments of a source that requests are for, and what is current of each."""

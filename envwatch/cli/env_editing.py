@@ -52,8 +52,8 @@ def edit(
         now = house.ask("file", namespace=key.namespace, name=key.name)
 
         def commit(text: str) -> Answer:
-            where = {"path": now["path"], "source": now["source"], "seen": seen or now["revision"]}
-            return house.edit(key, {"text": text, "message": how.message, **where}, how.author)
+            wanted = {**_where(key, now), "text": text, "message": how.message}
+            return house.edit(key, wanted | ({"seen": seen} if seen else {}), how.author)
 
         if file is None:
             tell(house, by_hand(house, key, now, commit, yes=yes), how)
@@ -117,9 +117,14 @@ def delete(options: Options, key: EnvKey, how: How) -> None:
     """
     with open_house(options) as house:
         now = house.ask("file", namespace=key.namespace, name=key.name)
-        where = {"path": now["path"], "source": now["source"], "seen": now["revision"]}
-        wanted = {"text": None, "message": how.message, **where}
+        wanted = {**_where(key, now), "text": None, "message": how.message}
         tell(house, house.edit(key, wanted, how.author), how)
+
+
+def _where(key: EnvKey, now: Answer) -> Answer:
+    """What an edit says of the file of one environment as it was seen."""
+    seen = {"path": now["path"], "source": now["source"], "seen": now["revision"]}
+    return {**seen, "name": key.name}
 
 
 @click.command()

@@ -6,11 +6,12 @@ import hashlib
 import logging
 from collections.abc import Callable, Set
 from dataclasses import dataclass, replace
+from typing import NoReturn
 
 from envwatch.catalog import Catalog
 from envwatch.door.judge import Judge, Verdict
 from envwatch.edit import Edit, Edited, FileText
-from envwatch.errors import Conflict, NotFound, SpecError
+from envwatch.errors import Conflict, NotFound, Outdated, SpecError
 from envwatch.git import commits
 from envwatch.git.commits import Change
 from envwatch.git.pushing import push_edit
@@ -176,8 +177,7 @@ class Editor:
             raise Conflict(f"{wanted.path}: not an environment: it has no `dependencies`")
         _check_others(verdict.changed - {key}, wanted)
         if verdict.refused:
-            hint = "choose another path, or ask who may change all of the source"
-            raise Conflict(f"with `{wanted.path}` other files would be refused", hint=hint)
+            _refuse_for_others(verdict, wanted)
         return own
 
 
@@ -207,9 +207,8 @@ def _change(source: GitSource, wanted: Edit) -> Change:
 def _check_owner(owner: EnvKey | None, wanted: Edit) -> None:
     """Who may change one environment must not overwrite any other file, nor learn of it."""
     if owner != EnvKey(wanted.namespace, wanted.name):
-        raise Conflict(
-            f"`{wanted.path}` is not the file of `{wanted.name}`", hint="give it another name"
-        )
+        hint = "give it another name" if wanted.text is not None else "change it in a clone"
+        raise Conflict(f"`{wanted.path}` is not the file of `{wanted.name}`", hint=hint)
 
 
 def _check_seen(run: Run, tip: str, now: str, wanted: Edit) -> None:
@@ -225,10 +224,10 @@ def _check_seen(run: Run, tip: str, now: str, wanted: Edit) -> None:
         return
     if not commits.is_revision(wanted.seen) or not _holds(run, wanted.seen):
         text = f"`{wanted.seen[:12]}`, which you saw, cannot be compared with {tip[:12]} of now"
-        raise Conflict(text, hint="look at the file again")
+        raise Outdated(text, hint="look at the file again")
     if commits.blob_at(run, wanted.seen, wanted.path) != now:
         last = commits.last_change(run, tip, wanted.path)
-        raise Conflict(
+        raise Outdated(
             f"`{wanted.path}` was changed by {last.author} in {last.revision[:12]} "
             f"({last.subject}), after {wanted.seen[:12]} that you saw",
             hint="look at it again, and put your change on top",
@@ -255,6 +254,18 @@ def _check_name(found: EnvKey | None, wanted: Edit) -> None:
             f"{wanted.path}: the file calls its environment `{found.name}`, not `{wanted.name}`",
             hint="change its `name:`, or leave it out",
         )
+
+
+def _refuse_for_others(verdict: Verdict, wanted: Edit) -> NoReturn:
+    """Who may not change all files of the source is not told which would be refused."""
+    if all(f.key is not None and wanted.may(f.key) for f in verdict.files):
+        _refuse(verdict)
+    if wanted.text is None:
+        text, hint = f"without `{wanted.path}`", "ask who may change all of the source"
+    else:
+        text = f"with `{wanted.path}`"
+        hint = "choose another path, or ask who may change all of the source"
+    raise Conflict(f"{text} other files would be refused", hint=hint)
 
 
 def _check_others(others: Set[EnvKey], wanted: Edit) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Set
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from envwatch.asking import Parse
 from envwatch.catalog import Catalog
+from envwatch.declared import declarations
 from envwatch.edit import Outcome
-from envwatch.errors import NotFound
+from envwatch.errors import NotFound, SpecError
 from envwatch.model import (
     Ask,
     EnvKey,
@@ -28,7 +30,8 @@ from envwatch.settings import Settings, SourceSettings
 class Verdict:
     """`refused` is what this change breaks; what was broken before it is only warned of.
 
-    `changed` are the environments that it builds, retires or breaks.
+    `changed` are the environments that it builds, retires or breaks, and those that are made of
+    one of its files, whatever keeps that from showing now.
     """
 
     refused: tuple[Message, ...]
@@ -63,7 +66,9 @@ class Judge:
     def __call__(self, source: SourceSettings, before: Snapshot, after: Snapshot) -> Verdict:
         plan, planned = self._plan(source, after), self._plan(source, before)
         known = {f.path: f.content for f in before.files}
-        touched = {f.path for f in after.files if known.get(f.path) != f.content}
+        new = {f.path: f.content for f in after.files}
+        moved = {path for path in known | new if known.get(path) != new.get(path)}
+        touched = moved & new.keys()
         bad = [f for f in plan.files if f.state is FileState.REFUSED]
         broken = {f.path for f in planned.files if f.state is FileState.REFUSED}
         ours = [f for f in bad if f.path in touched or f.path not in broken]
@@ -76,9 +81,12 @@ class Judge:
             if m.level is Level.WARNING
         ]
         outcomes = tuple(self._outcomes(plan, touched))
-        refused, changed = tuple(f.messages[0] for f in ours), _moves(plan) ^ _moves(planned)
-        keys = frozenset(key for key, _ in changed)
-        return Verdict(refused, tuple(warned), outcomes, plan.files, keys)
+        refused = tuple(f.messages[0] for f in ours)
+        changed = {key for key, _ in _moves(plan) ^ _moves(planned)}
+        changed |= {key for key, path in self.catalog.sources.parts(source.name) if path in moved}
+        for snapshot in (before, after):
+            changed |= {key for key, path in self._parts(source, snapshot) if path in moved}
+        return Verdict(refused, tuple(warned), outcomes, plan.files, frozenset(changed))
 
     def owner(self, source: SourceSettings, snapshot: Snapshot, path: str) -> EnvKey | None:
         """The environment that a file of a snapshot is for, or was for before it broke."""
@@ -94,6 +102,16 @@ class Judge:
         single = replace(snapshot, files=tuple(f for f in snapshot.files if f.path == path))
         plan = make_plan(single, (), rules_for(self.settings(), source), self.parse)
         return next((f.key for f in plan.files), None)
+
+    def _parts(self, source: SourceSettings, snapshot: Snapshot) -> Iterator[tuple[EnvKey, str]]:
+        """What each `envwatch.yml` makes environments of, also of files that are not there."""
+        rules = rules_for(self.settings(), source)
+        for repo in declarations(snapshot.files).repo_files:
+            for entry in repo.environments:
+                named = entry.words.virtual_file or repo.defaults.virtual_file
+                with suppress(SpecError):
+                    key = rules.key(entry.name, repo.path)
+                    yield from ((key, path) for path in (*(f.text for f in entry.files), named))
 
     def _plan(self, source: SourceSettings, snapshot: Snapshot) -> Plan:
         standing = self.catalog.sources.standing(source.name)

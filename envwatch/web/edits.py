@@ -25,7 +25,7 @@ from envwatch.web.context import site
 from envwatch.web.seeing import need_workplace, seen_if_there
 from envwatch.web.signin import to
 from envwatch.web.uploads import UNREAD, decoded, not_text
-from envwatch.web.visitor import hidden, visitor
+from envwatch.web.visitor import changes, hidden, visitor
 
 edits = Blueprint("edits", __name__)
 
@@ -243,7 +243,7 @@ def _edit(typed: Typed, key: EnvKey | None) -> Edit:
         seen=typed.seen,
         source=typed.source,
         name=key.name if key is not None else "",
-        may=lambda key: who.may(Role.DEVELOPER, key),
+        may=changes(who),
     )
 
 

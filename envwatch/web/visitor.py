@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from flask import g, request
 
 from envwatch.access import Visitor
@@ -52,6 +54,11 @@ def need_all(role: Role, namespace: str) -> Visitor:
     if not who.may_some(Role.VIEWER, namespace):
         raise hidden(who, f"there is no namespace `{namespace}`")
     raise refused(who, role, namespace)
+
+
+def changes(who: Visitor) -> Callable[[EnvKey], bool]:
+    """Which environments somebody may change."""
+    return lambda key: who.may(Role.DEVELOPER, key)
 
 
 def hidden(who: Visitor, text: str) -> NotFound:

@@ -8,7 +8,7 @@ from flask import request
 from pydantic import Field
 
 from envwatch.edit import Author, Edit, Edited
-from envwatch.errors import Conflict, NotFound
+from envwatch.errors import Conflict, NotFound, Outdated
 from envwatch.model import BuildState
 from envwatch.settings import Role
 from envwatch.views import listing
@@ -18,7 +18,7 @@ from envwatch.web.api.envelope import BadRequest, Stale
 from envwatch.web.api.reading import Input, Paging
 from envwatch.web.api.routes import Listed, Routes, Told
 from envwatch.web.context import site
-from envwatch.web.visitor import hidden, visitor
+from envwatch.web.visitor import changes, hidden, visitor
 
 
 class EnvironmentQuery(Paging):
@@ -162,10 +162,9 @@ def seen_revision() -> str:
 
 def committed(wanted: Edit) -> Edited:
     """Make the commit; what was changed since it was seen is told as such."""
-    who = visitor()
     try:
-        return finding.actions().edit(replace(wanted, may=lambda key: who.may(Role.DEVELOPER, key)))
-    except Conflict as e:
+        return finding.actions().edit(replace(wanted, may=changes(visitor())))
+    except Outdated as e:
         if seen_revision():
             raise Stale(e.message, hint=e.hint) from e
         raise
