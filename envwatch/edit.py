@@ -68,6 +68,11 @@ class Edited:
     outcomes: tuple[Outcome, ...] = ()
     messages: tuple[Message, ...] = ()
 
+    def detail(self, key: EnvKey) -> str:
+        """What the audit trail says of it under the name of one environment."""
+        others = "".join(f", {o.key}: {o.what}" for o in self.outcomes if o.key != key)
+        return f"{self.path} in {self.revision[:12]} on {self.branch}{others}"
+
 
 @dataclass(frozen=True, slots=True)
 class FileText:

@@ -8,10 +8,12 @@ import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import yaml
 
 from envwatch.model import EnvKey
+from envwatch.settings import LOOPBACK
 
 OWN_FOLDER = "~/.conda/envs"
 
@@ -129,11 +131,16 @@ def clones(address: str, namespaces: Iterable[str]) -> str:
     return "\n".join(f"git clone {shlex.quote(f'{address}/git/{n}.git')}" for n in namespaces)
 
 
-def elsewhere(address: str, key: EnvKey) -> dict[str, str]:
-    """How people with the program envwatch get the same environment on their own machine."""
-    url = shlex.quote(address)
-    pull = f"export ENVWATCH_URL={url}\nenvwatch env pull {key}\nenvwatch env run {key} -- python"
-    return {"login": f"envwatch login {url}", "pull": pull}
+def elsewhere(address: str, key: EnvKey, *, python: bool) -> dict[str, str]:
+    """How people with the program envwatch get the same environment on their own machine.
+
+    Over http a token can be read on the way: that must be said.
+    """
+    parts, url = urlsplit(address), shlex.quote(address)
+    open_way = parts.scheme == "http" and parts.hostname not in LOOPBACK
+    use = f"envwatch env run {key} -- python" if python else f"envwatch env path {key}"
+    pull = f"export ENVWATCH_URL={url}\nenvwatch env pull {key}\n{use}"
+    return {"login": f"envwatch login {'--insecure-http ' * open_way}{url}", "pull": pull}
 
 
 def download(url: str, *, public: bool) -> str:

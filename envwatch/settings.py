@@ -373,6 +373,7 @@ class Grant:
 
 
 EVERYWHERE = "*/*"
+LOOPBACK = ("localhost", "127.0.0.1", "::1")  # the hosts that are this machine
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from catalog_helpers import KEY, claim, commit, declare, failed, publish, result
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import create_engine, insert
 
@@ -180,6 +180,7 @@ ROW = {
 }  # fmt: skip
 
 
+@settings(deadline=None)
 @given(st.lists(GRANTS, max_size=4), WORDS, WORDS, st.just("") | WORDS)
 def test_queries_and_lists_agree_on_what_is_seen(
     grants: list[Grant], namespace: str, name: str, preview_of: str

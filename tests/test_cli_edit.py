@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 from cli_helpers import Place, Told, cli
 
+from envwatch.edit import Author
+from envwatch.git import commits
 from envwatch.git.bare import Bare
+from envwatch.git.commits import Change
 from envwatch.settings import Role
 
 AUTHOR = ("--author", "Ben Bitdiddle <ben@example.org>")
@@ -59,6 +62,21 @@ def test_an_environment_is_not_created_twice(place: Place) -> None:
     told = create(place, f"{TEXT}# mine\n")
     assert told.code == 1
     assert "`demo/environment.yml` is there already" in told.err
+
+
+def test_the_file_of_several_environments_is_not_removed_with_one(place: Place) -> None:
+    create(place)
+    bare = Bare(place.store.managed / "people.git")
+    both = "environments:\n  one: {files: [demo/environment.yml, extra.yml]}\n"
+    for path, content in (("extra.yml", "dependencies: [tiny]\n"), ("envwatch.yml", both)):
+        change = Change(path, content.encode())
+        made = commits.commit(bare.run, bare.tip("main"), change, Author("Ada", "a@x"), "put")
+        assert commits.move(bare.run, "main", made, bare.tip("main"))
+    place.cli("source", "sync", "people")
+    told = place.cli("env", "delete", "people/one")
+    assert told.code == 1
+    assert "`envwatch.yml` is not the file of one environment" in told.err
+    assert bare.tip("main") == made
 
 
 def test_a_file_that_names_another_environment_is_refused(place: Place) -> None:
@@ -129,7 +147,7 @@ def test_what_was_written_in_an_editor_is_kept_where_it_is_refused(
     told = place.cli("env", "edit", "people/demo")
     assert told.code == 1
     assert "demo/environment.yml:2:1: the key `depedencies` is not known" in told.err
-    assert "it would be refused like this" in told.err
+    assert "it could not be built like this" in told.err
     kept = Path(re.findall(r"what you wrote is kept in (\S+)", told.err)[0])
     assert "depedencies" in kept.read_text()
     kept.unlink()

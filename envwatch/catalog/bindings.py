@@ -32,16 +32,15 @@ class BindingRecord:
 
 
 class Bindings:
-    """Grants that were made here. Each request asks for all of them: they are kept until a write.
-
-    Only one process writes to a catalog.
-    """
+    """Grants that were made here. Each request asks for all: they are kept until a write."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._kept: tuple[int, tuple[BindingRecord, ...]] = (0, ())
 
     def all(self) -> tuple[BindingRecord, ...]:
+        if not self._database.alone:
+            return self._read()
         changes = self._database.changes
         kept, found = self._kept
         if kept != changes:

@@ -29,12 +29,13 @@ class Database:
     """One engine, and the numbers of its last changes.
 
     By `version` pages know that they are stale; `changes` leaves out details, `news` all that is
-    work for nobody.
+    work for nobody. They count what this process writes: where it is not `alone`, nothing may be
+    kept by them.
     """
 
     def __init__(self, engine: Engine, *, alone: bool = True) -> None:
         self._engine = engine
-        self._alone = alone
+        self.alone = alone
         self._lock = threading.Condition()
         self._version = 1
         self._changes = 1
@@ -42,15 +43,13 @@ class Database:
 
     @property
     def version(self) -> int:
-        """Grows with each committed write, or, where others write, each time it is asked for."""
-        if not self._alone:
-            self._version += 1
+        """Grows with each committed write of this process."""
         return self._version
 
     @property
     def changes(self) -> int:
-        """The same, but for how far a build is."""
-        return self._changes if self._alone else self.version
+        """Grows with each that is more than a detail."""
+        return self._changes
 
     @property
     def news(self) -> int:
@@ -66,8 +65,8 @@ class Database:
     def write(self, *, news: bool = True, detail: bool = False) -> Iterator[Connection]:
         """One transaction; it is committed when the block ends without an error.
 
-        What is only shown, and is work for nobody, is no news: it wakes nobody. A detail is how
-        far a build is: no list, and nobody's right, is another after it.
+        What is only shown, and is work for nobody, is no news: it wakes nobody. A detail changes
+        no list of environments and nobody's right: how far a build is, what was told to whom.
         """
         with self._engine.begin() as connection:
             yield connection

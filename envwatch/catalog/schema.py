@@ -269,6 +269,7 @@ build = Table(
     Column("solve_only", Boolean, nullable=False, default=False, server_default="0"),
     Index("ix_build_environment", "environment_id", "id"),
     Index("ix_build_state", "state", "id"),
+    Index("ix_build_revision", "source", "revision"),
     sqlite_autoincrement=True,
 )
 

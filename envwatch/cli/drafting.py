@@ -95,7 +95,7 @@ def solved(house: House, key: EnvKey, path: str, text: str) -> None:
     for line in _lines(proposed, key, path):
         say(safe(line))
     if not proposed.good:
-        raise SpecError("it would be refused like this, so nothing has changed")
+        raise SpecError("it could not be built like this, so nothing has changed")
 
 
 def _begin(key: EnvKey, text: str) -> Path:

@@ -15,10 +15,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from envwatch.cli.context import own_folder
 from envwatch.errors import EnvwatchError, Forbidden
+from envwatch.settings import LOOPBACK
 
 API = "/api/v1"
 TOKEN_VARIABLE = "ENVWATCH_TOKEN"  # noqa: S105  # the name of a variable
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 

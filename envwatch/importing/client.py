@@ -11,7 +11,7 @@ from urllib.parse import urlencode, urlsplit
 
 from envwatch.errors import NotFound, NotifyError, SourceError, SourceStalled
 from envwatch.notifiers.http import Answer, ask, asked_wait
-from envwatch.settings import Network
+from envwatch.settings import LOOPBACK, Network
 
 API = "/api/v1"
 SIZE = 100  # of a page: the most that it gives
@@ -20,7 +20,6 @@ MOST = 100_000  # things of one kind
 ATTEMPTS = 4
 FIRST_PAUSE = 0.5  # seconds, doubled each time
 LONGEST_PAUSE = 30.0
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
 AGAIN = (408, 425, 429)
 
 

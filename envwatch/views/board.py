@@ -1,16 +1,16 @@
 """How each environment stands: what lists are filtered, counted and ordered by.
 
-All of them are read at once, and every list, filter and search is served from that until an
-environment comes, goes or changes. How far a build is changes none of it.
+All of them are read at once, and every list, filter and search is served from that until more
+than a detail is written to the catalog.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import Connection, Row, and_, func, select
 
@@ -25,6 +25,7 @@ BUILD = schema.build.c
 GENERATION = schema.generation.c
 FAILED = (BuildState.FAILED, BuildState.TIMED_OUT)
 ACTIVE = (BuildState.QUEUED, *RUNNING)
+MOST_SCOPES = 512  # of people with rights of their own: what each may see is kept until a change
 _URGENCY = {EnvState.BUILDING: 1}
 
 
@@ -77,19 +78,33 @@ class Board:
     def seen(self, scope: Scope) -> tuple[Standing, ...]:
         if scope.everything:
             return self._all
-        if scope not in self._seen:
-            self._seen[scope] = tuple(s for s in self._all if scope.shows(s.key, s.preview_of))
-        return self._seen[scope]
+        seen = self._seen.get(scope)
+        if seen is None:
+            if len(self._seen) >= MOST_SCOPES:
+                self._seen.clear()
+            seen = tuple(s for s in self._all if scope.shows(s.key, s.preview_of))
+            self._seen[scope] = seen
+        return seen
 
     def living(self, scope: Scope) -> tuple[Standing, ...]:
         """Those that people work with: previews have a list of their own."""
         return tuple(s for s in self.seen(scope) if not s.preview_of)
 
+    def keep(self, rows: Mapping[int, EnvRow]) -> None:
+        """For whoever asks next. What runs gets further, and the board stays as it is."""
+        self.rows |= {i: row for i, row in rows.items() if not set(RUNNING) & {*row.history}}
+
 
 def board(database: Database, *, retired: bool = False) -> Board:
     """The environments that are there, or those that were."""
+    if not database.alone:
+        return _read(database, retired=retired)
     with _one_at_a_time:
-        return _board(database, database.changes, retired=retired)
+        changes, (of, found) = database.changes, _kept(database, retired=retired)
+        if found is None or of != changes:
+            found = _read(database, retired=retired)
+            _boards[database][retired] = (changes, found)
+        return found
 
 
 def by_name(s: Standing) -> tuple[str, str]:
@@ -108,20 +123,19 @@ def state_of(*, serving: bool, newest: BuildState | None, solved: bool) -> EnvSt
 
 
 _one_at_a_time = threading.Lock()
+_boards: WeakKeyDictionary[Database, dict[bool, tuple[int, Board]]] = WeakKeyDictionary()
 
 
-@lru_cache(4)
-def _board(
-    database: Database,
-    changes: int,  # noqa: ARG001  # what was read before it is not used
-    *,
-    retired: bool,
-) -> Board:
+def _kept(database: Database, *, retired: bool) -> tuple[int, Board | None]:
+    return _boards.setdefault(database, {}).get(retired, (0, None))
+
+
+def _read(database: Database, *, retired: bool) -> Board:
     with database.read() as c:
-        return Board(tuple(_read(c, retired=retired)))
+        return Board(tuple(_standings(c, retired=retired)))
 
 
-def _read(c: Connection, *, retired: bool) -> Iterator[Standing]:
+def _standings(c: Connection, *, retired: bool) -> Iterator[Standing]:
     """The newest build is looked up for each: what that costs does not grow with the years."""
     each, latest = schema.build.alias("each"), schema.build.alias("latest")
     newest = select(func.max(each.c.id)).where(each.c.environment_id == ENV.id).scalar_subquery()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, select, tuple_
+from sqlalchemy import Connection, Row, Select, func, select, tuple_
 
 from envwatch.catalog import schema
 from envwatch.model import BuildState, Commit, EnvKey
@@ -27,7 +28,8 @@ class RevisionBuild:
 
 @dataclass(frozen=True, slots=True)
 class KnownRevision:
-    """One that a source has shown; `builds` are oldest first, none where it changed nothing."""
+    """One that a source has shown; `builds` has the newest of each environment that was built of
+    it, oldest first, none where it changed nothing."""
 
     commit: Commit
     seen_at: datetime
@@ -57,18 +59,21 @@ def with_builds(
     c: Connection, source: str, found: Sequence[Row[Any]], scope: Scope
 ) -> tuple[KnownRevision, ...]:
     """Rows of `of_source`, each with those of its builds that are seen."""
+    newest = (
+        select(func.max(BUILD.id))
+        .where(BUILD.source == source, BUILD.revision.in_([r.revision for r in found]))
+        .group_by(BUILD.revision, BUILD.environment_id)
+    )
     query = (
         select(BUILD.id, BUILD.revision, BUILD.state, ENV.namespace, ENV.name)
         .join_from(schema.build, schema.environment)
-        .where(BUILD.source == source, BUILD.revision.in_([r.revision for r in found]))
-        .where(*scope.where())
+        .where(BUILD.id.in_(newest), *scope.where())
         .order_by(BUILD.id)
     )
-    builds: dict[str, tuple[RevisionBuild, ...]] = {}
+    builds: dict[str, list[RevisionBuild]] = defaultdict(list)
     for b in c.execute(query):
-        made = RevisionBuild(b.id, EnvKey(b.namespace, b.name), b.state)
-        builds[b.revision] = (*builds.get(b.revision, ()), made)
-    return tuple(KnownRevision(_commit(r), r.seen_at, builds.get(r.revision, ())) for r in found)
+        builds[b.revision].append(RevisionBuild(b.id, EnvKey(b.namespace, b.name), b.state))
+    return tuple(KnownRevision(_commit(r), r.seen_at, tuple(builds[r.revision])) for r in found)
 
 
 def _commit(row: Row[Any]) -> Commit:

@@ -146,13 +146,13 @@ def _counts(found: Sequence[Standing]) -> Counts:
 
 
 def _rows(database: Database, of: Board, ids: Sequence[int]) -> tuple[EnvRow, ...]:
-    """What was read of this board once is not read again, but for what is being built."""
+    """What was read of this board once is not read again, but for what runs."""
     missing = [i for i in ids if i not in of.rows]
     read: dict[int, EnvRow] = {}
     if missing:
         with database.read() as c:
             read = dict(zip(missing, env_rows(c, missing), strict=True))
-    of.rows |= {i: row for i, row in read.items() if row.env is not EnvState.BUILDING}
+    of.keep(read)
     return tuple(read[i] if i in read else of.rows[i] for i in ids)
 
 

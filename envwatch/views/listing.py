@@ -53,7 +53,10 @@ class Part(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Filters of environments and builds; an empty one takes all. `artifact` is one of FILES."""
+    """Filters of environments and builds; an empty one takes all. `artifact` is one of FILES.
+
+    `search` is for environments, `environment_id` for builds alone.
+    """
 
     namespace: str = ""
     name: str = ""

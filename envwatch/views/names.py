@@ -40,7 +40,9 @@ def _names(database: Database, locks: Set[str]) -> _Names:
         known = _known.get(database, {})
         missing = locks - known.keys()
         if missing:
-            known = {lock: known[lock] for lock in locks & known.keys()} | _read(database, missing)
+            # the packages of a lock come with what uses it: one without any stays without
+            read = dict.fromkeys(missing, ()) | _read(database, missing)
+            known = {lock: known[lock] for lock in locks & known.keys()} | read
             _known[database] = known
         return known
 

@@ -78,7 +78,7 @@ def package_uses(  # each is one thing that may be asked for
         PackageUse(s.key, s.current, p)
         for s in serving
         if s.current is not None
-        for p in held[s.lock]
+        for p in held.get(s.lock, ())
     ]
     versions = dict(Counter(u.package.version for u in every).most_common())
     asked = [u for u in every if u.package.version == version] if version else every

@@ -56,7 +56,7 @@ class Scope:
         return _matcher(self).fullmatch(str(key)) is not None
 
     def shows(self, key: EnvKey, preview_of: str) -> bool:
-        """The same for a preview, which is one of the environment of that name, or for none."""
+        """Is an environment seen; is a preview, for which its target must be seen as well?"""
         of = EnvKey(key.namespace, preview_of or key.name)
         return self.sees(key) and (not preview_of or self.sees(of))
 

@@ -270,5 +270,4 @@ def _places(who: Visitor) -> list[str]:
 
 
 def _note(action: str, key: EnvKey, made: Edited) -> None:
-    detail = f"{made.path} in {made.revision[:12]} on {made.branch}"
-    site().context.catalog.audits.note(visitor(), action, key, detail)
+    site().context.catalog.audits.note(visitor(), action, key, made.detail(key)[:2000])

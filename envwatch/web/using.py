@@ -134,7 +134,7 @@ def _texts(names: tuple[str, ...], env: UsedEnvironment | None) -> Mapping[str, 
     if env is not None:
         public = site().rights.anonymous().may(Role.VIEWER, env.key)
         found["download"] = pasting.download(_lock_url(env.key), public=public)
-        found |= pasting.elsewhere(settings.web.address, env.key)
+        found |= pasting.elsewhere(settings.web.address, env.key, python=python)
     return found
 
 

@@ -106,7 +106,7 @@ def test_what_cannot_be_solved_is_not_sent_where_it_is_checked(far: Far) -> None
     good = far.file(text("tiny=1.0", name="checked"), "good.yml")
     told = far("env", "create", hopeless, "--check", check=1).stderr
     assert "no-such-package" in told
-    assert "it would be refused like this, so nothing has changed" in told
+    assert "it could not be built like this, so nothing has changed" in told
     assert "people/checked" not in far("env", "list", "--all").stdout
     told = far("env", "create", good, "--check", "--wait").stderr
     assert "+ tiny 1.0" in told

@@ -280,10 +280,10 @@ def test_a_source_tells_what_was_built_of_each_commit(filled: Stand) -> None:
     shown = filled.text("/source?name=team")
     newest, rest = shown[shown.index('id="commits"') :].split("<tr>")[2:4]
     assert "need pandas 2.2" in newest
-    assert re.search(r'href="/analyst/fresh/builds/\d+">.*queued</span> fresh</a>', newest)
+    assert re.search(r'href="/ml/fresh/builds/\d+">.*queued</span> fresh</a>', newest)
     assert "torch" in rest
     told = filled.client.get("/source.json?name=team").json["commits"]
-    assert told[0]["builds"][0]["key"] == {"namespace": "analyst", "name": "fresh"}
+    assert told[0]["builds"][0]["key"] == {"namespace": "ml", "name": "fresh"}
 
 
 def test_every_file_of_a_source_is_reached_by_paging(empty: Stand) -> None:

@@ -142,7 +142,7 @@ def delete(namespace: str, name: str) -> Told:
     made = committed(
         Edit(namespace, now.path, None, person(), seen=seen, source=now.source, name=name)
     )
-    finding.audit("delete", env.key, f"{made.path} in {made.revision[:12]}")
+    finding.audit("delete", env.key, made.detail(env.key))
     where = "its file is gone" if made.live else f"the commit on `{made.branch}` waits for a merge"
     return Told(None, f"{env.key} is retired: {where}" if made.live else where)
 

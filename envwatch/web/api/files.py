@@ -65,7 +65,7 @@ def write_file(namespace: str, name: str, body: NewText) -> Edited:
             message=body.message, seen=seen_revision(), source=source, name=name,
         )
     )  # fmt: skip
-    finding.audit("edit", key, f"{made.path} in {made.revision[:12]} on {made.branch}")
+    finding.audit("edit", key, made.detail(key))
     return made
 
 
@@ -80,7 +80,7 @@ def remove_file(namespace: str, name: str, query: Removal) -> Edited:
             message=query.message, seen=seen, source=now.source, name=name,
         )
     )  # fmt: skip
-    finding.audit("delete", env.key, f"{made.path} in {made.revision[:12]}")
+    finding.audit("delete", env.key, made.detail(env.key))
     return made
 
 

@@ -105,7 +105,7 @@ def _visible(name: str, role: Role) -> str:
 
 
 def revisions(name: str, query: Paging) -> Listed:
-    """The revisions of a source that were looked at, the newest first."""
+    """The revisions of a source that were its tip when it was looked at, the newest first."""
     _visible(name, Role.VIEWER)
     span = query.span()
     part = views.revisions(site().context.catalog.database, name, span, scope())
@@ -117,7 +117,7 @@ def revision(name: str, revision: str) -> Revision:
     _visible(name, Role.VIEWER)
     found = views.revision(site().context.catalog.database, name, revision, scope())
     if found is None:
-        hint = "it shows when the source was looked at"
+        hint = "it shows once it was the tip when the source was looked at"
         raise NotFound(f"source `{name}` has shown no revision `{revision[:64]}`", hint=hint)
     return _revision(found)
 

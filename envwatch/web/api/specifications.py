@@ -89,7 +89,7 @@ def submit(body: NewSpecification) -> Told:
             message=body.message, seen=seen, source=source, name=key.name,
         )
     )  # fmt: skip
-    finding.audit("edit", key, f"{made.path} in {made.revision[:12]} on {made.branch}")
+    finding.audit("edit", key, made.detail(key))
     if not made.live:
         raise Conflict(
             f"{made.path}: commit {made.revision[:12]} on `{made.branch}` waits for a merge",
