@@ -259,12 +259,16 @@ def keep(running: Running, folder: Path) -> Kept:
 
 def _is_open(folder: Path) -> bool:
     """Has any process a file open there?"""
-    for link in Path("/proc").glob("[0-9]*/fd/*"):
-        # processes and files come and go while they are looked at
+    return any(link.is_relative_to(folder) for link in _open_files())
+
+
+def _open_files() -> Iterator[Path]:
+    """Processes and files come and go while they are looked at."""
+    for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            if link.readlink().is_relative_to(folder):
-                return True
-    return False
+            for link in list((process / "fd").iterdir()):
+                with suppress(OSError):
+                    yield link.readlink()
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -31,6 +31,7 @@ FLAGS = (
 )
 ZONE = "Asia/Kolkata"
 PATIENCE = 20_000  # the page looks every five seconds
+TAKEN = 1000  # milliseconds, after which the page has taken over what was typed
 pytestmark = [pytest.mark.browser, pytest.mark.peer]
 
 
@@ -146,6 +147,7 @@ def make(page: Page, name: str, *packages: str) -> None:
         page.get_by_role("button", name="+ Add Package").click()
         page.get_by_label("Enter package").fill(package)
         page.keyboard.press("Enter")
+    page.wait_for_timeout(TAKEN)
     page.get_by_role("button", name="Create", exact=True).click()
     # before that the page would leave the editor again
     expect(page.get_by_role("link", name=name, exact=True)).to_be_visible(timeout=PATIENCE)
@@ -162,7 +164,10 @@ def rewrite(page: Page, content: str) -> None:
     """Save another text in the editor."""
     page.get_by_role("button", name="Edit").click()
     page.get_by_role("checkbox").click()
+    expect(page.locator(".cm-content")).to_contain_text("dependencies")
+    page.wait_for_timeout(TAKEN)
     page.locator(".cm-content").fill(content)
+    page.wait_for_timeout(TAKEN)
     page.get_by_role("button", name="Save").click()
 
 

@@ -120,7 +120,8 @@ def test_nothing_is_made_twice_and_no_edit_of_somebody_else_is_lost(far: Far) ->
     file = far.file(text("tiny=2.0", name="contended"))
     assert "is there already" in far("env", "create", file, check=1).stderr
     seen = far.json("env", "edit", key, "--file", file)["revision"]
-    cli(far.running, "env", "edit", key, "--file", far.file(text("tiny", name="contended")))
+    theirs = far.file(text("tiny", name="contended"), "theirs.yml")
+    cli(far.running, "env", "edit", key, "--file", theirs)
     told = far("env", "edit", key, "--file", file, "--seen", seen, check=1)
     assert "was changed by" in told.stderr
 
