@@ -161,14 +161,18 @@ def settle(page: Page) -> None:
 
 
 def rewrite(page: Page, content: str) -> None:
-    """Save another text in the editor."""
+    """Save another text in the editor. It forgets one that comes while it renders itself anew."""
     page.get_by_role("button", name="Edit").click()
     page.get_by_role("checkbox").click()
-    expect(page.locator(".cm-content")).to_contain_text("dependencies")
-    page.wait_for_timeout(TAKEN)
-    page.locator(".cm-content").fill(content)
-    page.wait_for_timeout(TAKEN)
-    page.get_by_role("button", name="Save").click()
+    save, editor = page.get_by_role("button", name="Save"), page.locator(".cm-content")
+    expect(editor).to_contain_text("dependencies")
+    for lines in range(1, 6):
+        page.wait_for_timeout(TAKEN)
+        editor.fill(content + "\n" * lines)
+        page.wait_for_timeout(TAKEN)
+        if save.is_enabled():
+            break
+    save.click()
 
 
 def use(page: Page, place: int) -> None:
