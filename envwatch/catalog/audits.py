@@ -38,7 +38,7 @@ class Audits:
 
     def note(self, who: Visitor, action: str, key: EnvKey | None = None, detail: str = "") -> None:
         """`action` is a word or two: `edit`, `activate`, `token create`."""
-        with self._database.write(news=False, detail=True) as c:
+        with self._database.write(detail=True) as c:
             c.execute(
                 insert(schema.audit).values(
                     at=datetime.now(UTC),

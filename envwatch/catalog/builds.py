@@ -137,7 +137,7 @@ class Builds:
     ) -> BuildState | None:
         """Note how far a running build is; the state it is to be stopped with, if it is."""
         if progress is not None:
-            with self._database.write(news=False, detail=True) as c:
+            with self._database.write(detail=True) as c:
                 c.execute(
                     update(schema.build)
                     .where(BUILD.id == build_id, BUILD.state.in_(RUNNING))

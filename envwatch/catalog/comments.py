@@ -59,7 +59,7 @@ class Comments:
             "failure": "",
             "given_up_at": None,
         }
-        with self._database.write(news=False, detail=True) as c:
+        with self._database.write(detail=True) as c:
             c.execute(
                 upsert(schema.comment)
                 .values(source=source, **values)
@@ -80,7 +80,7 @@ class Comments:
 
     def told(self, record: CommentRecord, name: str, now: datetime) -> None:
         """The forge has acknowledged what the record says, whatever is wanted by now."""
-        with self._database.write(news=False, detail=True) as c:
+        with self._database.write(detail=True) as c:
             c.execute(
                 update(schema.comment)
                 .where(COMMENT.source == record.source)
@@ -89,7 +89,7 @@ class Comments:
             note_ok(c, FORGE, record.source, now)
 
     def failed(self, record: CommentRecord, trouble: Trouble, now: datetime) -> None:
-        with self._database.write(news=False, detail=True) as c:
+        with self._database.write(detail=True) as c:
             c.execute(
                 update(schema.comment)
                 .where(COMMENT.source == record.source, COMMENT.wanted_at == record.wanted_at)

@@ -65,8 +65,8 @@ class Database:
     def write(self, *, news: bool = True, detail: bool = False) -> Iterator[Connection]:
         """One transaction; it is committed when the block ends without an error.
 
-        What is only shown, and is work for nobody, is no news: it wakes nobody. A detail changes
-        no list of environments and nobody's right: how far a build is, what was told to whom.
+        What is only shown, and is work for nobody, is no news: it wakes nobody. A detail is less:
+        it changes no list of environments and nobody's right (how far a build is, who was told).
         """
         with self._engine.begin() as connection:
             yield connection
@@ -74,7 +74,7 @@ class Database:
             # before the version: what is made for it must not be of older changes
             self._changes += not detail
             self._version += 1
-        if news:
+        if news and not detail:
             self.wake()
 
     def wait(self, news: int, timeout: float) -> None:

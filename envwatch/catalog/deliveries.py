@@ -50,7 +50,7 @@ class Deliveries:
         """Note a delivery that is believed; not when it came before, within the last minutes."""
         recent = new.at - REMEMBERED
         same = DELIVERY.source == new.source, DELIVERY.digest == new.digest, DELIVERY.at > recent
-        with self._database.write(news=False, detail=True) as c:
+        with self._database.write(detail=True) as c:
             known = c.execute(
                 select(DELIVERY.id).where(*same, DELIVERY.decision.in_(_BELIEVED)).limit(1)
             ).scalar()
@@ -65,14 +65,14 @@ class Deliveries:
 
     def refuse(self, new: NewDelivery, *, unlisted: int = 0) -> None:
         """Note one that was not taken, and how many before it were not noted."""
-        with self._database.write(news=False, detail=True) as c:
+        with self._database.write(detail=True) as c:
             c.execute(insert(schema.delivery).values(**asdict(new), repeats=unlisted))
             _prune(c, new.source, DELIVERY.decision.not_in(_BELIEVED), KEPT_REFUSED)
 
     def missed(self, source: str, revision: str) -> None:
         """The commit that a delivery named did not show in time."""
         text = f"a web hook named the commit `{revision[:12]}`, and it did not become the tip"
-        with self._database.write(news=False, detail=True) as c:
+        with self._database.write(detail=True) as c:
             note(c, "hook-missed", text, source=source)
 
     def of(self, source: str, *, limit: int = KEPT + KEPT_REFUSED) -> tuple[DeliveryRecord, ...]:

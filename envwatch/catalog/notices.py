@@ -79,7 +79,7 @@ class Notices:
         now: datetime,
     ) -> None:
         """Note how subjects are now, and what is to be told of it: both, or neither."""
-        with self._database.write(news=False, detail=True) as c:
+        with self._database.write(detail=True) as c:
             if seen:
                 _keep_conditions(c, seen, now)
             c.execute(delete(schema.condition).where(CONDITION.subject.in_(gone)))
@@ -109,7 +109,7 @@ class Notices:
         return record(row) if row else None
 
     def told(self, sent: NotificationRecord, now: datetime) -> None:
-        with self._database.write(news=False, detail=True) as c:
+        with self._database.write(detail=True) as c:
             c.execute(
                 update(schema.notification)
                 .where(NOTIFICATION.id == sent.id)
@@ -118,7 +118,7 @@ class Notices:
             note_ok(c, NOTIFIER, sent.letter.notifier, now)
 
     def failed(self, sent: NotificationRecord, trouble: Trouble, now: datetime) -> None:
-        with self._database.write(news=False, detail=True) as c:
+        with self._database.write(detail=True) as c:
             c.execute(
                 update(schema.notification)
                 .where(NOTIFICATION.id == sent.id)
@@ -135,7 +135,7 @@ class Notices:
 
     def tidy(self, before: datetime) -> None:
         """Forget messages that were settled long ago."""
-        with self._database.write(news=False, detail=True) as c:
+        with self._database.write(detail=True) as c:
             c.execute(
                 delete(schema.notification).where(
                     ~notification_waits, NOTIFICATION.created_at < before

@@ -32,7 +32,7 @@ class Replies:
     def begin(self, key: str, request: str) -> Reply | None:
         """What was answered before; None where it is to be done now. Raises Conflict."""
         now = datetime.now(UTC)
-        with self._database.write(news=False, detail=True) as c:
+        with self._database.write(detail=True) as c:
             c.execute(delete(schema.reply).where(REPLY.at < now - KEPT))
             lost = (REPLY.key == key, REPLY.status.is_(None), REPLY.at < now - LOST)
             c.execute(delete(schema.reply).where(*lost))
@@ -49,7 +49,7 @@ class Replies:
     def end(self, key: str, reply: Reply | None) -> None:
         """Keep the answer; without one the request may be sent again."""
         mine = REPLY.key == key
-        with self._database.write(news=False, detail=True) as c:
+        with self._database.write(detail=True) as c:
             if reply is None:
                 c.execute(delete(schema.reply).where(mine))
             else:

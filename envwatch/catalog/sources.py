@@ -89,7 +89,7 @@ class Sources:
     def looked(self, name: str) -> None:
         """Nothing new was seen."""
         now = datetime.now(UTC)
-        with self._database.write(news=False, detail=True) as c:
+        with self._database.write(detail=True) as c:
             c.execute(_WELL, {"of": name, "now": now})
 
     def failed(self, name: str, message: str, hint: str, *, stalled: bool) -> int:
@@ -140,7 +140,7 @@ class Sources:
 
     def tell(self, name: str, kind: str, message: str) -> None:
         """Something that people did to a source, for its story."""
-        with self._database.write(news=False, detail=True) as c:
+        with self._database.write(detail=True) as c:
             note(c, kind, message, source=name)
 
     def refused(self) -> tuple[str, ...]:

@@ -136,7 +136,7 @@ class Statuses:
         ]
         keep = upsert(schema.status)
         values = {name: keep.excluded[name] for name in wanted[0] if name not in key}
-        with self._database.write(news=False, detail=True) as c:
+        with self._database.write(detail=True) as c:
             c.execute(keep.on_conflict_do_update(index_elements=key, set_=values), wanted)
 
     def due(self, source: str, now: datetime) -> StatusRecord | None:
@@ -172,12 +172,12 @@ class Statuses:
             "failure": "",
             "next_at": None,
         }
-        with self._database.write(news=False, detail=True) as c:
+        with self._database.write(detail=True) as c:
             c.execute(update(schema.status).where(*_is(record)).values(**values))
             note_ok(c, FORGE, record.source, now)
 
     def failed(self, record: StatusRecord, trouble: Trouble, now: datetime) -> None:
-        with self._database.write(news=False, detail=True) as c:
+        with self._database.write(detail=True) as c:
             c.execute(
                 update(schema.status)
                 # what is wanted anew in the meantime has failed at nothing yet
@@ -196,7 +196,7 @@ class Statuses:
 
     def tidy(self, source: str, tip: str, before: datetime) -> None:
         """Forget what was settled long ago; a commit that comes back is told anew."""
-        with self._database.write(news=False, detail=True) as c:
+        with self._database.write(detail=True) as c:
             c.execute(
                 delete(schema.status).where(
                     STATUS.source == source,

@@ -130,7 +130,7 @@ class Tokens:
         now = datetime.now(UTC)
         if token.used_at is not None and now - token.used_at < NOTED:
             return
-        with self._database.write(news=False, detail=True) as c:
+        with self._database.write(detail=True) as c:
             c.execute(update(schema.token).where(TOKEN.id == token.id).values(used_at=now))
 
 

@@ -63,7 +63,11 @@ def listed(
         print_json(rows)
         return
     if not rows:
-        say("no environment is like that" if any(chosen.values()) else "there is no environment")
+        say(
+            "no environment is like that" if any(chosen.values()) else "there is no environment yet"
+        )
+        if not everything:
+            say("`--all` shows retired ones too")
         return
     print_table(
         ("environment", "git", "env", "what", "size", "changed"),

@@ -67,8 +67,8 @@ class Judge:
         plan, planned = self._plan(source, after), self._plan(source, before)
         known = {f.path: f.content for f in before.files}
         new = {f.path: f.content for f in after.files}
-        moved = {path for path in known | new if known.get(path) != new.get(path)}
-        touched = moved & new.keys()
+        differing = {path for path in known | new if known.get(path) != new.get(path)}
+        touched = differing & new.keys()
         bad = [f for f in plan.files if f.state is FileState.REFUSED]
         broken = {f.path for f in planned.files if f.state is FileState.REFUSED}
         ours = [f for f in bad if f.path in touched or f.path not in broken]
@@ -83,9 +83,11 @@ class Judge:
         outcomes = tuple(self._outcomes(plan, touched))
         refused = tuple(f.messages[0] for f in ours)
         changed = {key for key, _ in _moves(plan) ^ _moves(planned)}
-        changed |= {key for key, path in self.catalog.sources.parts(source.name) if path in moved}
+        changed |= {
+            key for key, path in self.catalog.sources.parts(source.name) if path in differing
+        }
         for snapshot in (before, after):
-            changed |= {key for key, path in self._parts(source, snapshot) if path in moved}
+            changed |= {key for key, path in self._parts(source, snapshot) if path in differing}
         return Verdict(refused, tuple(warned), outcomes, plan.files, frozenset(changed))
 
     def owner(self, source: SourceSettings, snapshot: Snapshot, path: str) -> EnvKey | None:

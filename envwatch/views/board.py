@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Row, and_, func, select
 from envwatch.catalog import schema
 from envwatch.catalog.database import Database
 from envwatch.model import RUNNING, BuildState, EnvKey, EnvState
-from envwatch.views.scope import Scope
+from envwatch.views.scope import EVERYTHING, Scope
 from envwatch.views.values import EnvRow
 
 ENV = schema.environment.c
@@ -26,7 +26,6 @@ GENERATION = schema.generation.c
 FAILED = (BuildState.FAILED, BuildState.TIMED_OUT)
 ACTIVE = (BuildState.QUEUED, *RUNNING)
 MOST_SCOPES = 512  # of people with rights of their own: what each may see is kept until a change
-_URGENCY = {EnvState.BUILDING: 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +106,12 @@ def board(database: Database, *, retired: bool = False) -> Board:
         return found
 
 
+def build_of(database: Database, environment_id: int) -> int | None:
+    """The build of what is in use, else the newest; None for what is not there."""
+    found = board(database).seen(EVERYTHING)
+    return next((s.build for s in found if s.id == environment_id), None)
+
+
 def by_name(s: Standing) -> tuple[str, str]:
     return s.key.namespace, s.key.name
 
@@ -183,5 +188,6 @@ def _standing(r: Row[tuple[object, ...]], queued: int) -> Standing:
     )
 
 
-def _order(s: Standing) -> tuple[int, float, int]:
-    return (0 if s.attention else _URGENCY.get(s.state, 2), -s.changed_at.timestamp(), s.id)
+def _order(s: Standing) -> tuple[bool, bool, float, int]:
+    building = s.state is EnvState.BUILDING
+    return (not s.attention, not building, -s.changed_at.timestamp(), s.id)

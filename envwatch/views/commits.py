@@ -28,8 +28,11 @@ class RevisionBuild:
 
 @dataclass(frozen=True, slots=True)
 class KnownRevision:
-    """One that a source has shown; `builds` has the newest of each environment that was built of
-    it, oldest first, none where it changed nothing."""
+    """One that a source has shown.
+
+    `builds` has the newest of each environment that was built of it, oldest first; none where it
+    changed nothing.
+    """
 
     commit: Commit
     seen_at: datetime

@@ -42,6 +42,18 @@ class Span:
     order: tuple[str, ...] = ()
     down: bool = False
 
+    def of(self, found: Sequence[T]) -> Sequence[T]:
+        """The part of what is there whole."""
+        if self.size is None:
+            return found
+        return found[(self.page - 1) * self.size : self.page * self.size]
+
+    def limit(self, query: Select[Any]) -> Select[Any]:
+        """The query of the part alone."""
+        if self.size is None:
+            return query
+        return query.limit(self.size).offset((self.page - 1) * self.size)
+
 
 @dataclass(frozen=True, slots=True)
 class Part(Generic[T]):
@@ -115,7 +127,7 @@ def environments(database: Database, who: Visitor, wanted: Wanted, span: Span) -
         with database.read() as c:
             having = set(c.execute(files).scalars())
         fitting = [s for s in fitting if s.id in having]
-    return Part(tuple(_cut_of(_sorted(fitting, span), span)), len(fitting))
+    return Part(tuple(span.of(_sorted(fitting, span))), len(fitting))
 
 
 def _fits(s: Standing, wanted: Wanted) -> bool:
@@ -133,12 +145,6 @@ def _sorted(found: Sequence[Standing], span: Span) -> list[Standing]:
     wanted = [known[name] for name in span.order if name in known]
     ordered = sorted(found, key=by_name, reverse=span.down and not wanted)
     return sorted(ordered, key=lambda s: [of(s) for of in wanted], reverse=span.down)
-
-
-def _cut_of(found: Sequence[T], span: Span) -> Sequence[T]:
-    if span.size is None:
-        return found
-    return found[(span.page - 1) * span.size : span.page * span.size]
 
 
 def builds(database: Database, who: Visitor, wanted: Wanted, span: Span) -> Part[BuildRecord]:
@@ -162,7 +168,7 @@ def builds(database: Database, who: Visitor, wanted: Wanted, span: Span) -> Part
     with database.read() as c:
         total = _count(c, query.with_only_columns(BUILD.id))
         ordered = _ordered(query, span, known, (BUILD.id.desc(),))
-        return Part(tuple(rows.build(r) for r in c.execute(_cut(ordered, span))), total)
+        return Part(tuple(rows.build(r) for r in c.execute(span.limit(ordered))), total)
 
 
 def looked(database: Database, found: Sequence[BuildRecord]) -> tuple[Looked, ...]:
@@ -192,17 +198,6 @@ def _look(
     files: dict[int, tuple[ArtifactKind, ...]],
 ) -> Looked:
     return Looked(build, spec, made, files.get(made.id, ()) if made else ())
-
-
-def build_of(database: Database, environment_id: int) -> int | None:
-    """The build that made what is current, else the newest one."""
-    current = select(GENERATION.build_id).join_from(
-        schema.environment, schema.generation, _of_current
-    )
-    newest = select(func.max(BUILD.id)).where(BUILD.environment_id == environment_id)
-    with database.read() as c:
-        found: int | None = c.execute(current.where(ENV.id == environment_id)).scalar()
-        return c.execute(newest).scalar() if found is None else found
 
 
 def key_of(database: Database, environment_id: int) -> EnvKey | None:
@@ -247,7 +242,7 @@ def packages(  # noqa: PLR0913  # each filter of the API is one
         total = _count(c, query)
         items = tuple(
             ListedPackage(r.name, r.version, r.build, r.channel, r.license, r.manager, r.sha256)
-            for r in c.execute(_cut(ordered, span))
+            for r in c.execute(span.limit(ordered))
         )
     return Part(items, total)
 
@@ -353,12 +348,6 @@ def _ordered(
 
 def _reversed(usual: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(col.element if hasattr(col, "modifier") else col.desc() for col in usual)
-
-
-def _cut(query: Select[Any], span: Span) -> Select[Any]:
-    if span.size is None:
-        return query
-    return query.limit(span.size).offset((span.page - 1) * span.size)
 
 
 def _count(c: Any, query: Select[Any]) -> int:

@@ -15,12 +15,9 @@ REVISION = schema.revision.c
 
 def revisions(database: Database, source: str, span: Span, scope: Scope) -> Part[KnownRevision]:
     """Those that were looked at, the newest first."""
-    query = of_source(source)
-    if span.size is not None:
-        query = query.limit(span.size).offset((span.page - 1) * span.size)
     with database.read() as c:
         count = select(func.count()).where(REVISION.source == source)
-        found = with_builds(c, source, c.execute(query).all(), scope)
+        found = with_builds(c, source, c.execute(span.limit(of_source(source))).all(), scope)
         return Part(found, c.execute(count).scalar_one())
 
 

@@ -12,6 +12,7 @@ from envwatch.errors import Conflict, NotFound, Outdated
 from envwatch.model import BuildState
 from envwatch.settings import Role
 from envwatch.views import listing
+from envwatch.views.board import build_of
 from envwatch.views.listing import Wanted
 from envwatch.web.api import finding, shapes
 from envwatch.web.api.envelope import BadRequest, Stale
@@ -108,7 +109,7 @@ def environment(namespace: str, name: str) -> shapes.Environment:
     """One environment, with the build of what is in use."""
     env = finding.environment(namespace, name)
     catalog = site().context.catalog
-    build_id = listing.build_of(catalog.database, env.id)
+    build_id = build_of(catalog.database, env.id)
     build = finding.shaped([catalog.builds.get(build_id)])[0] if build_id else None
     return shapes.environment(env, build_id, build)
 

@@ -62,9 +62,7 @@ class Listed:
     @staticmethod
     def cut(found: Sequence[T], span: Span, shape: Callable[[T], Any]) -> Listed:
         """The part of what is there whole."""
-        first = 0 if span.size is None else (span.page - 1) * span.size
-        last = None if span.size is None else first + span.size
-        return Listed(tuple(shape(each) for each in found[first:last]), len(found), span)
+        return Listed(tuple(shape(each) for each in span.of(found)), len(found), span)
 
 
 @dataclass(frozen=True, slots=True)
