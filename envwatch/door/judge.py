@@ -83,11 +83,9 @@ class Judge:
         outcomes = tuple(self._outcomes(plan, touched))
         refused = tuple(f.messages[0] for f in ours)
         changed = {key for key, _ in _moves(plan) ^ _moves(planned)}
-        changed |= {
-            key for key, path in self.catalog.sources.parts(source.name) if path in differing
-        }
-        for snapshot in (before, after):
-            changed |= {key for key, path in self._parts(source, snapshot) if path in differing}
+        declared = (*self._parts(source, before), *self._parts(source, after))
+        parts = (*self.catalog.sources.parts(source.name), *declared)
+        changed |= {key for key, path in parts if path in differing}
         return Verdict(refused, tuple(warned), outcomes, plan.files, frozenset(changed))
 
     def owner(self, source: SourceSettings, snapshot: Snapshot, path: str) -> EnvKey | None:
