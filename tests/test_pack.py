@@ -92,8 +92,8 @@ def prefix(small: Path, tmp_path: Path) -> Path:
 @pytest.fixture(scope="class")
 def elsewhere(packed: Packed, root: Path) -> Iterator[Path]:
     """The archive unpacked by another uid at another place, while its prefix is away."""
-    place = root / "elsewhere"
-    place.mkdir()
+    # a name of its own: tests of other classes may run in between, and then it is made again
+    place = Path(tempfile.mkdtemp(prefix="elsewhere-", dir=root))
     os.chown(place, NOBODY, NOBODY)
     away = packed.prefix.parent.parent.rename(root / "away")
     as_nobody(place, f"zstd -dcq {packed.archive} | tar -xf - && {UNPACK}")
