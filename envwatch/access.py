@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import lru_cache
 
 from envwatch.errors import Conflict
 from envwatch.model import EnvKey
@@ -180,6 +181,15 @@ def _of_whole(pattern: str, namespace: str) -> bool:
     return fnmatchcase(namespace, of) and not name.strip("*")
 
 
+def bears_on(wide: str, pattern: str) -> bool:
+    """Does a pattern take in anything of another one, without a namespace that this one hides?
+
+    `*/web-*` bears on `lab/*`. `lab/*` does not on `*/stats`: that would tell of a `lab`.
+    """
+    (namespace, name), (of, its) = _split(wide), _split(pattern)
+    return fnmatchcase(of, namespace) and _meet(name, its)
+
+
 def _contains(outer: Grant, inner: Grant) -> bool:
     """Does one grant give all that the other gives?"""
     return outer.role.covers(inner.role) and _is_wider(outer.pattern, inner.pattern)
@@ -192,11 +202,22 @@ def _is_wider(outer: str, inner: str) -> bool:
 
 
 def _common(one: Grant, other: Grant) -> Grant | None:
-    """What two grants have in common; where neither pattern holds the other that is nothing."""
+    """What two grants have in common; parts of which neither holds the other have nothing."""
     role = one.role if other.role.covers(one.role) else other.role
-    if _is_wider(one.pattern, other.pattern):
-        return Grant(other.pattern, role)
-    return Grant(one.pattern, role) if _is_wider(other.pattern, one.pattern) else None
+    parts = zip(_split(one.pattern), _split(other.pattern), strict=True)
+    narrower = [a if fnmatchcase(a, b) else b if fnmatchcase(b, a) else "" for a, b in parts]
+    return Grant("/".join(narrower), role) if all(narrower) else None
+
+
+@lru_cache(4096)
+def _meet(one: str, other: str) -> bool:
+    """Is there a text that both patterns match?"""
+    if "*" not in (one[:1], other[:1]):
+        alike = one[:1] == other[:1]
+        return alike and (not one or _meet(one[1:], other[1:]))
+    if one[:1] != "*":
+        one, other = other, one
+    return _meet(one[1:], other) or (other != "" and _meet(one, other[1:]))
 
 
 def _split(pattern: str) -> tuple[str, str]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from envwatch.access import Visitor, person_name
+from envwatch.access import Visitor, bears_on, person_name
 from envwatch.catalog import Catalog
 from envwatch.errors import Conflict, Forbidden, NotFound
 from envwatch.model import EnvKey
@@ -48,10 +48,10 @@ def given(rules: AccessSettings, catalog: Catalog) -> tuple[Given, ...]:
 
 
 def concerns(who: Visitor, given: Given) -> bool:
-    """Does it say something of what somebody is admin of, or is it said of more than that?"""
-    whole = Visitor(grants=(Grant(given.grant.pattern, Role.ADMIN),))
-    mine = [g for g in who.grants if g.role is Role.ADMIN]
-    return may_grant(who, given.grant.pattern) or bool(whole.within(mine))
+    """Does it say something of what somebody is admin of?"""
+    pattern = given.grant.pattern
+    mine = [g.pattern for g in who.grants if g.role is Role.ADMIN]
+    return may_grant(who, pattern) or any(bears_on(pattern, of) for of in mine)
 
 
 def may_grant(who: Visitor, pattern: str) -> bool:

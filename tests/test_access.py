@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
+from itertools import product
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from envwatch import access
-from envwatch.access import HOST, Identity, Visitor, limited, own_namespace, read_grants, visitor
+from envwatch.access import (
+    HOST,
+    Identity,
+    Visitor,
+    bears_on,
+    limited,
+    own_namespace,
+    read_grants,
+    visitor,
+)
 from envwatch.errors import Conflict
 from envwatch.model import EnvKey
 from envwatch.settings import AccessSettings, Binding, Grant, Role
@@ -135,7 +147,8 @@ def test_odd_patterns_are_refused(text: str) -> None:
         (("team-*/*", DEVELOPER), ("team-a/x*", ADMIN), ("team-a/x*", DEVELOPER)),
         (("lab/*", ADMIN), ("other/*", ADMIN), None),
         (("a*/*", ADMIN), ("*b/*", ADMIN), None),
-        (("lab/*", ADMIN), ("*/demo", VIEWER), None),
+        (("lab/*", ADMIN), ("*/demo", VIEWER), ("lab/demo", VIEWER)),
+        (("*/stats", DEVELOPER), ("lab/s*", ADMIN), ("lab/stats", DEVELOPER)),
     ],
 )
 def test_a_token_may_what_it_and_its_owner_may(
@@ -180,3 +193,35 @@ def test_the_whole_of_a_namespace_holds_each_of_it(
     if who.may_all(role, namespace):
         assert who.may(role, EnvKey(namespace, "anything"))
         assert who.may_some(role, namespace)
+
+
+# ---------------------------------------------------------------- what concerns whom
+
+
+@pytest.mark.parametrize(
+    ("wide", "pattern", "so"),
+    [
+        ("*/*", "lab/*", True),
+        ("lab/*", "lab/stats", True),
+        ("lab/web-*", "lab/*", True),
+        ("*/web-*", "lab/*", True),
+        ("*/web-*", "lab/*-old", True),
+        ("*/web-*", "lab/stats", False),
+        ("lab/*", "*/stats", False),
+        ("team-*/*", "*/*", False),
+        ("*-a/*", "team-*/*", False),
+    ],
+)
+def test_who_has_roles_in_what_somebody_is_admin_of_concerns_them(
+    wide: str, pattern: str, so: bool
+) -> None:
+    assert bears_on(wide, pattern) is so
+
+
+TEXTS = ["".join(t) for n in range(1, 7) for t in product("ab", repeat=n)]
+
+
+@given(NAMES, NAMES)
+def test_patterns_meet_where_a_name_matches_both(one: str, other: str) -> None:
+    both = any(fnmatchcase(t, one) and fnmatchcase(t, other) for t in TEXTS)
+    assert bears_on(f"lab/{one}", f"lab/{other}") is both

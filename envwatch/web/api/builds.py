@@ -19,7 +19,7 @@ from envwatch.web import downloads
 from envwatch.web.api import finding, shapes
 from envwatch.web.api.envelope import answer
 from envwatch.web.api.environments import states
-from envwatch.web.api.reading import Paging
+from envwatch.web.api.reading import Sorting
 from envwatch.web.api.routes import Listed, Routes, Told
 from envwatch.web.context import site
 from envwatch.web.visitor import visitor
@@ -27,7 +27,7 @@ from envwatch.web.visitor import visitor
 WAITING = 4  # requests that may wait for an archive at once: each holds a thread
 
 
-class BuildQuery(Paging):
+class BuildQuery(Sorting):
     environment_id: int | None = Field(None, ge=0, le=2**53)
     namespace: str = ""
     name: str = ""
@@ -36,7 +36,7 @@ class BuildQuery(Paging):
     artifact: str = ""
 
 
-class PackageQuery(Paging):
+class PackageQuery(Sorting):
     """`exact` is a name, or as in conda-store `true`: then `search` is the whole name."""
 
     search: str = Field("", max_length=200)

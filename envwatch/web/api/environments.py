@@ -16,13 +16,13 @@ from envwatch.views.board import build_of
 from envwatch.views.listing import Wanted
 from envwatch.web.api import finding, shapes
 from envwatch.web.api.envelope import BadRequest, Stale
-from envwatch.web.api.reading import Input, Paging
+from envwatch.web.api.reading import Input, Sorting
 from envwatch.web.api.routes import Listed, Routes, Told
 from envwatch.web.context import site
 from envwatch.web.visitor import changes, hidden, visitor
 
 
-class EnvironmentQuery(Paging):
+class EnvironmentQuery(Sorting):
     """`jwt` and `role` narrow the list in conda-store; here the token that is sent does."""
 
     namespace: str = ""
@@ -41,7 +41,7 @@ class Change(Input):
 
 
 def add(routes: Routes) -> None:
-    routes.get("/namespace/", query=Paging, answer=shapes.Namespace, listed=True)(namespaces)
+    routes.get("/namespace/", query=Sorting, answer=shapes.Namespace, listed=True)(namespaces)
     routes.get("/namespace/<namespace>/", answer=shapes.Namespace)(namespace)
     many = {"query": EnvironmentQuery, "answer": shapes.Environment, "listed": True}
     routes.get("/environment/", **many)(environments)
@@ -52,7 +52,7 @@ def add(routes: Routes) -> None:
     routes.delete(one, answer=None, costly=True, edits=True)(delete)
 
 
-def namespaces(query: Paging) -> Listed:
+def namespaces(query: Sorting) -> Listed:
     """The namespaces in which who asks may see something."""
     span = query.span(whole=True)
     names = _namespaces()

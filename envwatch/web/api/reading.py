@@ -26,10 +26,10 @@ class Input(BaseModel):
 
 
 class Paging(Input):
+    """A part of a list whose order is fixed."""
+
     page: int = Field(1, ge=1, le=10**9)
     size: int | None = Field(None, ge=1, le=10**9, description="at most 100")
-    sort_by: tuple[str, ...] = ()
-    order: str = Field("", pattern="^(asc|desc)?$")
 
     def span(self, *, whole: bool = False) -> Span:
         """`whole`: who asks for no part is given all of it."""
@@ -38,7 +38,18 @@ class Paging(Input):
             size = LONGEST_PAGE
         if size is not None:
             size = min(size, LONGEST_PAGE)
-        return Span(self.page, size, self.sort_by, self.order == "desc")
+        return Span(self.page, size)
+
+
+class Sorting(Paging):
+    """A part of a list that may be had in other orders: columns it does not have are ignored."""
+
+    sort_by: tuple[str, ...] = ()
+    order: str = Field("", pattern="^(asc|desc)?$")
+
+    def span(self, *, whole: bool = False) -> Span:
+        part = super().span(whole=whole)
+        return Span(part.page, part.size, self.sort_by, self.order == "desc")
 
 
 def query(kind: type[M]) -> M:
