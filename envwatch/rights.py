@@ -13,7 +13,7 @@ from envwatch.catalog import Catalog
 from envwatch.catalog.tokens import NewToken
 from envwatch.errors import Conflict, Forbidden
 from envwatch.model import EnvKey
-from envwatch.settings import Grant, Role, Settings
+from envwatch.settings import EVERYWHERE, Grant, Role, Settings
 from envwatch.spec import valid_name
 
 LONGEST_DAYS = 366
@@ -144,11 +144,14 @@ class Rights:
                 yield Reason(record.binding.grant, f"granted{whose} by `{record.granted_by}`")
 
     def make_token(self, who: Visitor, wish: TokenWish) -> NewToken:
-        """A token of somebody's own. Raises Forbidden where it would do more than they may."""
+        """A token of somebody's own. Raises Forbidden where it would do more than they may.
+
+        `*/*` is wherever they may, as far as they may: no token does more than its owner.
+        """
         if who.token or not who.signed_in:
             raise Forbidden("only somebody who is signed in makes tokens", hint="sign in")
         _check(wish)
-        grants = tuple(Grant(p, wish.role) for p in wish.namespaces)
+        grants = tuple(Grant(p, wish.role) for p in wish.namespaces if p != EVERYWHERE)
         more = set(grants) - set(who.within(grants))
         if more:
             place = min(g.pattern for g in more)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import socket
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +15,7 @@ from envwatch.cli.context import Options
 from envwatch.cli.output import json_option, print_json, safe, say
 from envwatch.cli.remote import Server, part, server_at
 from envwatch.cli.servers import Login, address, check_way, forget, keep, login_for
-from envwatch.errors import EnvwatchError, NotFound, Unknown
+from envwatch.errors import Busy, Conflict, DaemonAway, EnvwatchError, NotFound, Unknown
 
 LONGEST = 8192  # characters of a token that is read
 
@@ -22,7 +25,10 @@ LONGEST = 8192  # characters of a token that is read
 @click.option(
     "--token-file",
     type=click.Path(path_type=Path, allow_dash=True),
-    help="Where the token is; `-` reads it. Not given: it is asked for, and not shown.",
+    help="Where the token is; `-` reads it.",
+)
+@click.option(
+    "--paste", is_flag=True, help="Ask for a token that was made before; it is not shown."
 )
 @click.option("--insecure-http", is_flag=True, help="Let it be sent where others may read it.")
 @json_option
@@ -31,18 +37,20 @@ def login(
     options: Options,
     server: str | None,
     token_file: Path | None,
+    paste: bool,
     insecure_http: bool,
     as_json: bool,
 ) -> None:
     """Keep a token for the server at URL, so that commands with --url may do what it may.
 
-    The token is made on the page /me of the server, and pasted here. It is checked first.
+    It shows an address and a code: open the address in any browser, also on another machine, sign
+    in, and allow it. Where nobody can sign in, with --paste, or when its input is no terminal, it
+    reads a token that was made on the page /me or by an admin. It is checked first.
     """
     place = _place(options, server)
-    if token_file is None:
-        say(f"make a token at {place}/me (or ask an admin for one) and paste it here")
-    made = Login(_token(token_file), insecure_http)
-    check_way(place, made)
+    check_way(place, insecure=insecure_http)
+    token = "" if token_file or paste or not sys.stdin.isatty() else _allowed(place)
+    made = Login(token or _given(place, token_file), insecure_http)
     found = _known(place, made.token)
     file = keep(place, made)
     if as_json:
@@ -80,6 +88,46 @@ def _place(options: Options, named: str | None) -> str:
     if not given:
         raise click.UsageError("which server? name its URL")
     return address(given)
+
+
+def _allowed(place: str) -> str:
+    """The token that somebody allows on a page of the server; empty where nobody can sign in."""
+    server = server_at(place, "")
+    try:
+        asked = server.api("POST", "/device/", {"name": _this_machine()})
+    except Conflict as e:
+        say(safe(e.message))
+        return ""
+    say(f"open {safe(asked['verification_uri_complete'])}")
+    say(f"sign in there, and allow it if the page shows {safe(asked['user_code'])}")
+    end = time.monotonic() + float(asked["expires_in"])
+    while time.monotonic() < end:
+        time.sleep(float(asked["interval"]))
+        found = _look(server, asked["device_code"])
+        if found:
+            return found
+    raise EnvwatchError("nobody allowed it in time", hint="begin again")
+
+
+def _look(server: Server, code: str) -> str:
+    """A server that is busy, or away for a moment, is asked again."""
+    try:
+        found = server.api("POST", "/device/token/", {"device_code": code})
+    except (Busy, DaemonAway):
+        return ""
+    return str(found["token"] or "")
+
+
+def _this_machine() -> str:
+    """Its name, as far as a token can be called so."""
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", socket.gethostname())
+    return name.lstrip("._-")[:64] or "terminal"
+
+
+def _given(place: str, file: Path | None) -> str:
+    if file is None:
+        say(f"make a token at {place}/me (or ask an admin for one) and paste it here")
+    return _token(file)
 
 
 def _token(file: Path | None) -> str:

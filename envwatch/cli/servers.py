@@ -58,16 +58,15 @@ def login_for(url: str) -> Login:
     kept = _kept().get(url, NOBODY)
     given = os.environ.get(TOKEN_VARIABLE, "").strip()
     login = Login(given, kept.insecure) if given else kept
-    check_way(url, login)
+    if login.token:
+        check_way(url, insecure=login.insecure)
     return login
 
 
-def check_way(url: str, login: Login) -> None:
-    """Raises Forbidden where the token could be read on the way to the server."""
+def check_way(url: str, *, insecure: bool) -> None:
+    """Raises Forbidden where a token could be read on the way to the server, unless that may be."""
     parts = urlsplit(url)
-    if login.token and parts.scheme == "http" and parts.hostname not in LOOPBACK:
-        if login.insecure:
-            return
+    if parts.scheme == "http" and parts.hostname not in LOOPBACK and not insecure:
         raise Forbidden(
             f"{url}: a token that goes there can be read on the way",
             hint="use https, or allow it by `envwatch login --insecure-http`",

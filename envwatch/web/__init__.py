@@ -15,6 +15,7 @@ from envwatch.web.answers import refuse_large_numbers
 from envwatch.web.api import create_api
 from envwatch.web.cache import Cache
 from envwatch.web.context import NAME, Asset, Context, Health, Site, site
+from envwatch.web.device import device
 from envwatch.web.downloads import downloads
 from envwatch.web.edits import edits
 from envwatch.web.faults import add_faults
@@ -75,6 +76,7 @@ def create_app(context: Context) -> Flask:
         create_api(),
         signin,
         people,
+        device,
         edits,
         managing,
         roles,

@@ -21,6 +21,7 @@ from envwatch.storage import Storage
 from envwatch.web.actions import Actions
 from envwatch.web.attempts import Attempts
 from envwatch.web.cache import Cache
+from envwatch.web.codes import Codes
 from envwatch.web.costly import Costly
 from envwatch.web.tokens import Failures
 
@@ -80,7 +81,8 @@ class Context:
 class Site:
     """What one app keeps: its context, its files, the answers it remembers, the wrong tokens.
 
-    `key` signs what lives for minutes, `attempts` are those of signing in.
+    `key` signs what lives for minutes, `attempts` are those of signing in, `codes` those of
+    programs that wait for somebody to allow them.
     """
 
     context: Context
@@ -91,6 +93,7 @@ class Site:
     attempts: Attempts = field(default_factory=Attempts)
     key: bytes = field(default_factory=lambda: secrets.token_bytes(32))
     costly: Costly = field(default_factory=Costly)
+    codes: Codes = field(default_factory=Codes)
 
     def asset(self, name: str) -> Asset:
         return next(a for a in self.assets if a.name == name)

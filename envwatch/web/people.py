@@ -31,23 +31,23 @@ def _keep_nowhere(response: Response) -> Response:
 def me() -> Response:
     if not visitor().signed_in:
         return to(url_for("signin.choose", next=url_for(".me")))
-    return _page(_person())
+    return _page(person())
 
 
 @people.post("/me/tokens")
 def create_token() -> Response:
     """The secret is in this answer, and nowhere else."""
-    who = _person()
+    who = person()
     try:
-        made = site().rights.make_token(who, _wish())
+        made = site().rights.make_token(who, wish())
     except (Conflict, Forbidden) as e:
-        return _page(who, fault=e, typed={n: request.form.get(n, "")[:300] for n in FIELDS})
+        return _page(who, fault=e, said=typed())
     return _page(who, made=made)
 
 
 @people.post("/me/tokens/revoke")
 def revoke_token() -> Response:
-    who = _person()
+    who = person()
     try:
         site().rights.revoke_token(who, request.form.get("name", "")[:64])
     except NotFound as e:
@@ -55,7 +55,8 @@ def revoke_token() -> Response:
     return to(url_for(".me"))
 
 
-def _person() -> Visitor:
+def person() -> Visitor:
+    """Whoever is signed in, and is no program. Raises Unknown, Forbidden."""
     who = visitor()
     if not who.signed_in:
         raise Unknown("you are not signed in", hint="sign in, and send it again")
@@ -64,8 +65,14 @@ def _person() -> Visitor:
     return who
 
 
-def _wish() -> TokenWish:
-    said = {name: request.form.get(name, "").strip()[:300] for name in FIELDS}
+def typed() -> dict[str, str]:
+    """What a form says of a token."""
+    return {name: request.form.get(name, "").strip()[:300] for name in FIELDS}
+
+
+def wish() -> TokenWish:
+    """The token that it asks for. Raises Conflict."""
+    said = typed()
     try:
         role, days = Role(said["role"]), int(said["days"])
     except ValueError as e:
@@ -78,7 +85,7 @@ def _page(
     *,
     made: NewToken | None = None,
     fault: EnvwatchError | None = None,
-    typed: dict[str, str] | None = None,
+    said: dict[str, str] | None = None,
 ) -> Response:
     context, now = site().context, datetime.now(UTC)
     identity = context.catalog.people.identity(who.name) or Identity(who.name)
@@ -91,7 +98,7 @@ def _page(
         tokens=[(t, t.is_valid(now)) for t in tokens],
         made=made,
         fault=fault,
-        typed=typed or FIELDS,
+        typed=said or FIELDS,
         roles=tuple(Role),
         by_proxy=signed_in_by_proxy(),
     )

@@ -21,7 +21,14 @@ from envwatch.daemon.parts import Parts, assemble
 from envwatch.edit import Author, Edit
 from envwatch.git.bare import Bare
 from envwatch.model import EnvKey
-from envwatch.settings import Network, Role, SourceKind, SourceSettings
+from envwatch.settings import (
+    LoginSettings,
+    Network,
+    ProxyLogin,
+    Role,
+    SourceKind,
+    SourceSettings,
+)
 from envwatch.storage.filesystem import FilesystemStorage, open_storage
 from envwatch.web import create_app
 from envwatch.web.context import NAME
@@ -97,7 +104,8 @@ def house_in(root: Path) -> Iterator[House]:
     ]
     # a channel that is nowhere: no request leaves this machine
     network = Network(alias="http://127.0.0.1:9/", retries=0)
-    settings = replace(settings_for(root, *more), access=rules(), network=network)
+    login = LoginSettings(proxy=ProxyLogin("X-Person", root / "proxy-secret"))
+    settings = replace(settings_for(root, *more), access=rules(), network=network, login=login)
     with assemble(settings) as parts:
         app = create_app(context_of(parts, patience=0.0))  # nobody makes archives here
         app.test_client_class = Client

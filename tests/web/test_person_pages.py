@@ -151,11 +151,20 @@ def test_a_token_is_shown_once_and_works(made: Stand, ada: FlaskClient) -> None:
 
 
 def test_a_token_may_no_more_than_its_owner(made: Stand, ada: FlaskClient) -> None:
-    for wish in ({"role": "admin"}, {"namespaces": "*"}, {"namespaces": "lab,other"}):
+    for wish in ({"role": "admin"}, {"namespaces": "*/x"}, {"namespaces": "lab,other"}):
         answer = make(ada, **wish)
         assert answer.status_code == HTTPStatus.BAD_REQUEST
         assert "you are no" in words(answer.text)
     assert made.catalog.tokens.all() == ()
+
+
+def test_a_token_for_everything_does_what_its_owner_may_up_to_its_role(
+    made: Stand, ada: FlaskClient
+) -> None:
+    secret = secret_in(make(ada, namespaces="*"))
+    who = made.app.extensions["envwatch"].rights.of_token(secret)
+    roles = {ns: who.role_of_all(ns) for ns in ("lab", "ops", "physics", "other")}
+    assert roles == {"lab": DEVELOPER, "ops": DEVELOPER, "physics": VIEWER, "other": None}
 
 
 def test_what_is_taken_from_a_person_is_taken_from_their_tokens(

@@ -83,6 +83,7 @@ MEANING = {
     "/find": OWN_PAGE,
     "/audit": OWN_PAGE,
     "/me": OWN_PAGE,
+    "/device": OWN_PAGE,
     "/signin": OWN_PAGE,
     "/signin/<provider>": OWN_PAGE,
     "/signin/<provider>/callback": OWN_PAGE,

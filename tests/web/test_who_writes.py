@@ -59,8 +59,8 @@ class Form(Write):
 
 
 EDIT = {"text": SPEC, "path": "{name}/environment.yml", "namespace": "{namespace}"}
-# there is no session that could end
-ENDED = {"/signout": 303, "/api/v1/signout/": 200}
+# what whoever asks is answered: there is no session that could end, and a program may wait
+FREE = {"/signout": 303, "/api/v1/signout/": 200, "/api/v1/device/": 200}
 RETIRING = {("DELETE", ENV), ("DELETE", f"{ENV}file/")}
 
 WRITES: dict[tuple[str, str], Write] = {
@@ -88,6 +88,8 @@ WRITES: dict[tuple[str, str], Write] = {
     ("PUT", "/api/v1/source/<name>/sync/"): Write(DEVELOPER),
     ("POST", "/api/v1/token/"): Write(None, json={"role_bindings": {"{namespace}/*": ["admin"]}}),
     ("DELETE", "/api/v1/token/<name>/"): Write(None),
+    ("POST", "/api/v1/device/"): Write(None, json={"name": "laptop"}),
+    ("POST", "/api/v1/device/token/"): Write(None, json={"device_code": "x" * 43}),
     ("POST", "/api/v1/signout/"): Write(None),
     ("POST", "/api/v1/namespace/<namespace>/"): Write(None),
     ("PUT", "/api/v1/grant/"): Write(
@@ -100,6 +102,9 @@ WRITES: dict[tuple[str, str], Write] = {
     ("POST", "/new"): Form(DEVELOPER, form={**EDIT, "text": "name: new\ndependencies: [python]\n"}),
     ("POST", "/me/tokens"): Form(None, form={"name": "x", "namespaces": "lab", "role": "viewer"}),
     ("POST", "/me/tokens/revoke"): Form(None, form={"name": "of-owner"}),
+    ("POST", "/device"): Form(
+        None, form={"code": "BCDF-GHJK", "verb": "allow", "name": "x", "namespaces": "*"}
+    ),
     ("POST", "/access/grant"): Form(
         None, form={"pattern": "{namespace}/*", "role": "admin", "user": "stranger"}
     ),
@@ -173,7 +178,8 @@ def told(house: House, who: str, asked: tuple[str, str], key: EnvKey) -> str:
     text = f"{answer.status}\n{headers}\n{answer.text}"
     for word in (str(house.builds.get(key, NEVER)), key.namespace, key.name):
         text = re.sub(rf"\b{re.escape(word)}\b", "…", text)
-    return re.sub(r'value="\w{64}"', "", text)
+    # tokens of forms, and the codes of a program
+    return re.sub(r'value="\w{64}"|"device_code":"[\w-]{43}"|\b[A-Z]{4}-[A-Z]{4}\b', "", text)
 
 
 # ---------------------------------------------------------------- the matrix
@@ -218,8 +224,8 @@ def _sees(who: str, key: EnvKey) -> bool:
 
 def _refusals(asked: tuple[str, str], write: Write, who: str, key: EnvKey) -> tuple[int, ...]:
     rule, sees = asked[1], _sees(who, key)
-    if rule in ENDED and (who != "anonymous" or rule != "/signout"):
-        return (401,) if who in OVER and rule != "/signout" else (ENDED[rule],)
+    if rule in FREE and (who != "anonymous" or rule != "/signout"):
+        return (401,) if who in OVER and rule != "/signout" else (FREE[rule],)
     if isinstance(write, Form) and who == "anonymous":
         return (403,)  # the form is not from a page of ours
     if who in OVER:

@@ -12,6 +12,7 @@ from werkzeug.exceptions import HTTPException
 from envwatch.errors import EnvwatchError
 from envwatch.web.api import (
     builds,
+    devices,
     environments,
     files,
     generations,
@@ -36,7 +37,7 @@ def create_api() -> Blueprint:
     add_origins(api)
     routes = Routes(api)
     of_environments = (environments, files, specifications, generations, triggers)
-    for subject in (status, *of_environments, builds, packages, sources, granting):
+    for subject in (status, devices, *of_environments, builds, packages, sources, granting):
         subject.add(routes)
     described = document(routes.operations)
     text = json.dumps(described, indent=1)
