@@ -591,6 +591,21 @@ def test_other_sources_are_looked_at_and_watched(
     assert "local" not in marks.names()
 
 
+def test_a_source_that_comes_to_what_is_watched_is_marked_once(
+    tmp_path: Path, repo: Repo, marks: Marks, watch: Watch
+) -> None:
+    mirrors = Mirrors(tmp_path / "mirrors")
+    sources = [repository(repo, mirrors)]
+    watcher = watch(among=lambda: sources)
+    sources.append(repository(repo, mirrors, "team@main"))
+    marks.clear()
+    watcher.tick()
+    assert set(marks.names()) == {"team@main"}
+    marks.clear()
+    watcher.tick()
+    assert marks.names() == []
+
+
 def test_sources_of_one_repository_are_polled_together(
     tmp_path: Path, repo: Repo, marks: Marks, clock: Clock
 ) -> None:

@@ -167,11 +167,16 @@ class Eyes:
             logger.warning("the watch of the file system had ended, it starts again")
             self.close()
         for spot, interests in wanted.items():
+            new = interests
             if spot in self._watched:
-                self._watched[spot][0].interests = interests
-            elif self._watch(spot, interests):
-                for interest in interests:
-                    self._mark(interest.source, quiet=self._quiet)
+                handler, _ = self._watched[spot]
+                # a source that came since did not hear of what has changed since it was looked at
+                new = interests - handler.interests
+                handler.interests = interests
+            elif not self._watch(spot, interests):
+                continue
+            for interest in new:
+                self._mark(interest.source, quiet=self._quiet)
 
     def close(self) -> None:
         self._watched.clear()
