@@ -9,7 +9,9 @@ import os
 import signal
 import stat
 import subprocess
+import threading
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +23,7 @@ from waiting import wait_for
 
 from envwatch.channel.archive import File, Package, _tarball, write
 from envwatch.errors import PackageRefused
-from envwatch.fetch import fetch, mask, normalise, sweep, sync
+from envwatch.fetch import fetch, mask, normalise, staging, sweep, sync
 from envwatch.model import Job
 from envwatch.settings import Network
 
@@ -251,6 +253,25 @@ def test_sweep_leaves_what_another_works_on(tmp_path: Path) -> None:
     finally:
         os.close(handle)
     assert names(tmp_path) == [".tmp-busy", "0" * 64]
+
+
+def test_builds_that_begin_together_sweep_no_folder_of_each_other(tmp_path: Path) -> None:
+    """Each sweeps before it makes its own folder, which is not locked from its first moment on."""
+    together = threading.Barrier(8)
+
+    def begin() -> int:
+        together.wait()
+        whole = 0
+        for _ in range(200):
+            sweep(tmp_path)
+            with staging(tmp_path) as folder:
+                whole += folder.is_dir()
+        return whole
+
+    with ThreadPoolExecutor(8) as pool:
+        begun = [pool.submit(begin) for _ in range(8)]
+    assert [b.result() for b in begun] == [200] * 8
+    assert names(tmp_path) == []
 
 
 def test_full_disk_is_told_as_such_and_space_comes_back(tmp_path: Path) -> None:

@@ -31,7 +31,18 @@ from envwatch.hashing import note_quick
 from envwatch.model import LockedPackage, Message
 from envwatch.settings import Network
 
-__all__ = ["client", "config", "fetch", "heal", "mask", "normalise", "sweep", "sync", "synced"]
+__all__ = [
+    "client",
+    "config",
+    "fetch",
+    "heal",
+    "mask",
+    "normalise",
+    "staging",
+    "sweep",
+    "sync",
+    "synced",
+]
 
 DOWNLOADS = 8
 EXTRACTIONS = 2
@@ -69,9 +80,9 @@ def fetch(
         return ()
     pkgs.mkdir(parents=True, exist_ok=True)
     sweep(pkgs)
-    with _staging(pkgs) as staging:
+    with staging(pkgs) as folder:
         downloader = Downloader(client(network), meter, stall)
-        work = _Work(pkgs, staging, downloader, link_scripts=link_scripts)
+        work = _Work(pkgs, folder, downloader, link_scripts=link_scripts)
         try:
             return asyncio.run(work.all(missing))
         except BaseExceptionGroup as e:
@@ -149,14 +160,17 @@ def _damaged(tree: Path) -> bool:
 
 
 @contextmanager
-def _staging(pkgs: Path) -> Iterator[Path]:
+def staging(pkgs: Path) -> Iterator[Path]:
     """A folder of this run alone (0700), locked for as long as it lives."""
     while True:
         folder = Path(tempfile.mkdtemp(prefix=STAGING, dir=pkgs))
-        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            continue  # the sweep of another build that begins came between
         try:
             fcntl.flock(fd, fcntl.LOCK_EX)
-            # a sweep may have come between the making and the locking
+            # … or between this and the locking
             if not folder.is_dir():
                 continue
             yield folder
