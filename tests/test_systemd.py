@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -115,14 +118,52 @@ def test_unit_is_understood_without_a_remark(tmp_path: Path) -> None:
 # ---------------------------------------------------------------- booted, with a stand-in
 
 
+@dataclass
+class Machines:
+    """One at a time: they share a control group where no systemd keeps them apart."""
+
+    makers: dict[str, Callable[[], AbstractContextManager[Machine]]]
+    name: str = ""
+    running: Machine | None = None
+    stack: ExitStack = field(default_factory=ExitStack)
+
+    def get(self, name: str) -> Machine:
+        if self.running is None or self.name != name:
+            self.stack.close()
+            self.running = self.stack.enter_context(self.makers[name]())
+            self.name = name
+        return self.running
+
+
 @pytest.fixture(scope="module")
-def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
-    root = make_machine(tmp_path_factory.mktemp("machine") / "root")
+def machines(
+    channel: Path, tmp_path_factory: pytest.TempPathFactory, home: Path
+) -> Iterator[Machines]:
+    made = Machines(
+        {
+            "stand-in": lambda: with_stand_in(tmp_path_factory.mktemp("machine")),
+            "daemon": lambda: with_daemon(tmp_path_factory.mktemp("daemon"), channel),
+        }
+    )
+    # … also in another process that runs a part of these tests
+    with (tmp_path_factory.getbasetemp().parent / "machine.lock").open("a") as file, made.stack:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield made
+
+
+@contextmanager
+def with_stand_in(folder: Path) -> Iterator[Machine]:
+    root = make_machine(folder / "root")
     binds = install_program(root)
     (root / "opt/envwatch/bin/envwatch").write_text(STAND_IN)
     with boot(root, binds) as machine:
         install_unit(machine, CONFIG)
         yield machine
+
+
+@pytest.fixture
+def machine(machines: Machines) -> Machine:
+    return machines.get("stand-in")
 
 
 @pytest.fixture
@@ -202,11 +243,9 @@ class TestBooted:
 # ---------------------------------------------------------------- booted, with the daemon itself
 
 
-@pytest.fixture(scope="module")
-def daemon(
-    channel: Path, tmp_path_factory: pytest.TempPathFactory, home: Path
-) -> Iterator[Machine]:
-    root = make_machine(tmp_path_factory.mktemp("daemon") / "root")
+@contextmanager
+def with_daemon(folder: Path, channel: Path) -> Iterator[Machine]:
+    root = make_machine(folder / "root")
     binds = install_program(root)
     make_repo(root / "opt/environments").commit({FILE: LOCAL_FILE})
     (root / "opt/more").mkdir()
@@ -215,6 +254,11 @@ def daemon(
         install_unit(machine, CONFIG)
         wait_for_link(machine, LINK)
         yield machine
+
+
+@pytest.fixture
+def daemon(machines: Machines) -> Machine:
+    return machines.get("daemon")
 
 
 def wait_for_link(machine: Machine, link: str) -> None:
