@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -73,11 +74,11 @@ def published(tmp_path_factory: pytest.TempPathFactory, channel: Path) -> Kept:
 
 @pytest.fixture(scope="module", params=[*STATES, *STEPS])
 def killed(request: pytest.FixtureRequest, published: Kept) -> Kept:
-    """What a kill at one point has left."""
-    top = published.folder.parent
-    with ended(published.put_back(top / f"before-{request.param}")) as running:
+    """What a kill at one point has left; made again where other tests came between."""
+    before = Path(tempfile.mkdtemp(prefix=f"{request.param}-", dir=published.folder.parent))
+    with ended(published.put_back(before)) as running:
         kill_at(running, request.param)
-    return keep(running, top / f"killed-{request.param}")
+    return keep(running, before.with_name(f"{before.name}-killed"))
 
 
 @pytest.fixture

@@ -26,6 +26,9 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
 KEY = EnvKey("analyst", "example-environment")
 PAGE = "/analyst/example-environment/"
+# what others look at, whoever walks before or after them
+COURSE = EnvKey("course", "example-environment")
+COURSE_PAGE = "/course/example-environment/"
 CHANGED = FILE.replace("  - panel\n", "") + "  # for the plots\n  - pyyaml\n"
 LISTS = (
     "/index.json", "/builds.json", "/packages.json?name=numpy", "/sources.json", "/feed.atom",
@@ -42,7 +45,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """A daemon whose people come by the provider: `ada` develops, `bob` looks on."""
+    """A daemon whose people come by the provider: `ada` and `dan` develop, `bob` looks on."""
     channel, folder = tutorial_channel(tmp_path_factory), tmp_path_factory.mktemp("tutorial")
     port, issuer = free_port(), f"http://127.0.0.1:{free_port()}"
     address, secret = f"http://127.0.0.1:{port}", folder / "secret"
@@ -53,12 +56,13 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         }  # fmt: skip
         grants = [
             {"role": "developer", "namespaces": ["analyst"], "groups": ["staff"]},
-            {"role": "viewer", "namespaces": ["analyst"], "users": ["bob"]},
+            {"role": "developer", "namespaces": ["course"], "users": ["dan"]},
+            {"role": "viewer", "namespaces": ["course"], "users": ["bob"]},
         ]
         made = Running(
             folder,
             channel,
-            [{"name": "analyst", "managed": True}],
+            [{"name": "analyst", "managed": True}, {"name": "course", "managed": True}],
             {
                 "web": {"listen": f"127.0.0.1:{port}", "url": address},
                 "channels": {"alias": channel.parent.as_uri(), "allowed": ["conda-forge"]},
@@ -87,15 +91,15 @@ def visit(browser: Browser, running: Running) -> Iterator[Callable[[], Page]]:
 
 @pytest.fixture
 def there(visit: Callable[[], Page], running: Running) -> Running:
-    """With the environment of the tutorial, made by a developer where there is none yet."""
-    if not os.path.lexists(running.link(KEY)):
+    """With the environment of a course, made by a developer where there is none yet."""
+    if not os.path.lexists(running.link(COURSE)):
         page = visit()
         page.goto("/")
-        sign_in(page)
-        page.goto("/new?namespace=analyst")
-        commit(page, FILE, "the tutorial's environment")
+        sign_in(page, "dan")
+        page.goto("/new?namespace=course")
+        commit(page, FILE, "for the course")
         expect(page.locator("#build-rows")).to_contain_text("#1", timeout=SLOW)
-        wait_for(lambda: os.path.lexists(running.link(KEY)))
+        wait_for(lambda: os.path.lexists(running.link(COURSE)))
     return running
 
 
@@ -281,18 +285,20 @@ def test_a_viewer_sees_and_changes_nothing(visit: Callable[[], Page], there: Run
     sign_in(page, "bob")
     page.goto("/me")
     expect(page.locator("table.roles")).to_contain_text("the config names you")
-    page.goto(PAGE)
+    page.goto(COURSE_PAGE)
     expect(page.locator("#use-it")).to_contain_text("conda activate")
     for name in ("Edit", "Manage"):
         expect(page.get_by_role("link", name=name, exact=True)).to_have_count(0)
     look(page, "20-viewer")
-    assert {status(page, f"{PAGE}{verb}") for verb in ("edit", "manage")} == {403}
+    assert {status(page, f"{COURSE_PAGE}{verb}") for verb in ("edit", "manage")} == {403}
     look(page, "21-viewer-refused")
     before = there.catalog().audits.all()
     form = re.search(r'name="form_token" value="(\w+)"', page.context.request.get("/me").text())
     assert form
     for path, values in (("manage", {"verb": "rebuild"}), ("delete", {}), ("edit", {"text": FILE})):
-        sent = page.context.request.post(f"{PAGE}{path}", form={"form_token": form[1], **values})
+        sent = page.context.request.post(
+            f"{COURSE_PAGE}{path}", form={"form_token": form[1], **values}
+        )
         assert sent.status == 403, path
     assert there.catalog().audits.all() == before
 
@@ -302,9 +308,9 @@ def test_a_stranger_is_not_even_told_that_it_exists(visit: Callable[[], Page]) -
     page = visit()
     page.goto("/")
     sign_in(page, "eve")
-    expect(page.locator("#main")).not_to_contain_text("analyst")
+    expect(page.locator("#main")).not_to_contain_text("course")
     look(page, "22-stranger")
-    places = (PAGE, "/analyst/", "/analyst/nothing/", "/nothing/nothing/", "/nothing/")
+    places = (COURSE_PAGE, "/course/", "/course/nothing/", "/nothing/nothing/", "/nothing/")
     assert {status(page, p) for p in places} == {404}
     for path in LISTS:
-        assert "analyst" not in page.context.request.get(path).text(), path
+        assert "course" not in page.context.request.get(path).text(), path

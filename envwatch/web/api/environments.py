@@ -55,8 +55,7 @@ def add(routes: Routes) -> None:
 def namespaces(query: Sorting) -> Listed:
     """The namespaces in which who asks may see something."""
     span = query.span(whole=True)
-    names = _namespaces()
-    return Listed.cut(names[::-1] if span.down else names, span, shapes.namespace)
+    return Listed.cut(_namespaces(), span, shapes.namespace)
 
 
 def namespace(namespace: str) -> shapes.Namespace:

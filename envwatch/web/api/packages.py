@@ -13,7 +13,7 @@ from envwatch.views import listing
 from envwatch.web.api import guard, shapes
 from envwatch.web.api.builds import PackageQuery
 from envwatch.web.api.envelope import BadRequest
-from envwatch.web.api.reading import Paging
+from envwatch.web.api.reading import Paging, Sorting
 from envwatch.web.api.routes import Listed, Routes
 from envwatch.web.api.status import primary
 from envwatch.web.channels import found_in, query_of
@@ -29,7 +29,7 @@ class ChannelQuery(Paging):
 
 
 def add(routes: Routes) -> None:
-    routes.get("/channel/", query=Paging, answer=shapes.CondaChannel, listed=True)(channels)
+    routes.get("/channel/", query=Sorting, answer=shapes.CondaChannel, listed=True)(channels)
     listed = {"query": PackageQuery, "answer": shapes.CondaPackage, "listed": True, "fresh": True}
     routes.get("/package/", **listed)(packages)
     searched = {"query": ChannelQuery, "answer": shapes.CondaPackage, "listed": True}
@@ -40,7 +40,7 @@ def add(routes: Routes) -> None:
     routes.get("/setting/<namespace>/<name>/", **setting)(settings)
 
 
-def channels(query: Paging) -> Listed:
+def channels(query: Sorting) -> Listed:
     """The channels from which something that is seen was installed."""
     span = query.span(whole=True)
     found = listing.channels(site().context.catalog.database, visitor())

@@ -61,8 +61,9 @@ class Listed:
 
     @staticmethod
     def cut(found: Sequence[T], span: Span, shape: Callable[[T], Any]) -> Listed:
-        """The part of what is there whole."""
-        return Listed(tuple(shape(each) for each in span.of(found)), len(found), span)
+        """The part of what is there whole, in the one order that it has."""
+        ordered = found[::-1] if span.down else found
+        return Listed(tuple(shape(each) for each in span.of(ordered)), len(found), span)
 
 
 @dataclass(frozen=True, slots=True)
