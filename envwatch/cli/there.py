@@ -146,14 +146,14 @@ class There:
 
     def namespaces(self) -> list[Answer]:
         rows = self.rows({}, retired=False)
-        names = {n["name"] for n in self.server.api("GET", "/namespace/")}
-        names |= {row.key.namespace for row in rows}
+        known = {n["name"]: n["metadata_"] for n in self.server.api("GET", "/namespace/")}
+        names = known.keys() | {row.key.namespace for row in rows}
         return [
             {
                 "name": name,
                 "environments": sum(row.key.namespace == name for row in rows),
                 "attention": sum(row.key.namespace == name and row.attention for row in rows),
-                "made_by": "",
+                "made_by": known.get(name, {}).get("made_by", ""),
             }
             for name in sorted(names)
         ]

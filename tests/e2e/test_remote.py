@@ -25,6 +25,7 @@ def test_what_is_shown_there_is_what_is_shown_on_the_machine(far: Far) -> None:
 
 def test_lists_are_those_of_the_machine(far: Far) -> None:
     made(far, "listed")
+    far("namespace", "create", "listed-too")
     for command in (("env", "list"), ("build", "list"), ("namespace", "list"), ("source", "list")):
         assert far(*command).stdout == cli(far.running, *command).stdout
     chosen = ("env", "list", "--namespace", "people", "--state", "ready", "--json")

@@ -55,15 +55,23 @@ def add(routes: Routes) -> None:
 def namespaces(query: Sorting) -> Listed:
     """The namespaces in which who asks may see something."""
     span = query.span(whole=True)
-    return Listed.cut(_namespaces(), span, shapes.namespace)
+    made = {n.name: n.made_by for n in site().context.catalog.namespaces.all()}
+    return Listed.cut(_namespaces(), span, lambda name: _shown(name, made.get(name, "")))
 
 
 def namespace(namespace: str) -> shapes.Namespace:
     """One namespace."""
     if namespace not in _namespaces():
         raise hidden(visitor(), f"there is no namespace `{namespace}`")
-    settings = site().context.settings.namespace(namespace)
-    return shapes.namespace(namespace, settings.description)
+    made = {n.name: n.made_by for n in site().context.catalog.namespaces.all()}
+    return _shown(namespace, made.get(namespace, ""))
+
+
+def _shown(name: str, made_by: str) -> shapes.Namespace:
+    """Who has made it is for its admins."""
+    description = site().context.settings.namespace(name).description
+    known = made_by if visitor().may_all(Role.ADMIN, name) else ""
+    return shapes.namespace(name, description=description, made_by=known)
 
 
 def _namespaces() -> list[str]:

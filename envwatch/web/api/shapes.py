@@ -133,10 +133,9 @@ def number(*parts: str) -> int:
     return int.from_bytes(digest[:6], "big")
 
 
-def namespace(name: str, description: str = "") -> Namespace:
-    return Namespace(
-        id=number(name), name=name, metadata_={"description": description} if description else {}
-    )
+def namespace(name: str, **told: str) -> Namespace:
+    """`told` is what else is known of it; what is empty is left out."""
+    return Namespace(id=number(name), name=name, metadata_={k: v for k, v in told.items() if v})
 
 
 def environment(
