@@ -34,13 +34,15 @@ class Visitor:
     """Whoever asks, and what they may do. `name` is empty for somebody who is not signed in.
 
     `token` is the name of the token by which a program asks, empty for a person. Only `token_id`
-    says which it is: people may call theirs like those of others.
+    says which it is: people may call theirs like those of others. `owner` is whose it is, with all
+    that they may.
     """
 
     name: str = ""
     grants: tuple[Grant, ...] = ()
     token: str = ""
     token_id: int = 0
+    owner: Visitor | None = None
 
     @property
     def signed_in(self) -> bool:
@@ -65,9 +67,11 @@ class Visitor:
         """May they know that there is such a namespace, whatever is in it?
 
         A pattern that fits any name tells of none: `*/stats` sees what there is of that name.
+        A token tells of none that its owner is not told of: who makes it may spell any name.
         """
         spelt = any(_split(g.pattern)[0] == namespace for g in self.grants)
-        return spelt or self.may_all(Role.VIEWER, namespace)
+        told = spelt or self.may_all(Role.VIEWER, namespace)
+        return told and (self.owner is None or self.owner.is_told_of(namespace))
 
     def role_in(self, namespace: str) -> Role | None:
         """The highest role that they have anywhere in a namespace."""
@@ -117,7 +121,8 @@ def limited(owner: Visitor, scope: Iterable[Grant], token: str, token_id: int) -
     """Somebody by a token: what it is for, as far as its owner may do that by now."""
     wanted = tuple(scope)
     found = (_common(mine, other) for mine in owner.grants for other in wanted)
-    return Visitor(owner.name, tuple(dict.fromkeys(g for g in found if g)), token, token_id)
+    grants = tuple(dict.fromkeys(g for g in found if g))
+    return Visitor(owner.name, grants, token, token_id, owner)
 
 
 def person_name(text: str) -> str:

@@ -51,7 +51,8 @@ def concerns(who: Visitor, given: Given) -> bool:
     """Does it say something of what somebody is admin of?"""
     pattern = given.grant.pattern
     mine = [g.pattern for g in who.grants if g.role is Role.ADMIN]
-    return may_grant(who, pattern) or any(bears_on(pattern, of) for of in mine)
+    so = may_grant(who, pattern) or any(bears_on(pattern, of) for of in mine)
+    return so and (who.owner is None or concerns(who.owner, given))
 
 
 def may_grant(who: Visitor, pattern: str) -> bool:

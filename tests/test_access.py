@@ -21,6 +21,7 @@ from envwatch.access import (
     visitor,
 )
 from envwatch.errors import Conflict
+from envwatch.grants import Given, concerns
 from envwatch.model import EnvKey
 from envwatch.settings import AccessSettings, Binding, Grant, Role
 
@@ -157,6 +158,17 @@ def test_a_token_may_what_it_and_its_owner_may(
     who = limited(somebody(mine), [Grant(*scope)], "ci", 7)
     assert who.grants == ((Grant(*left),) if left else ())
     assert (who.name, who.token, who.token_id) == ("ada", "ci", 7)
+
+
+def test_a_token_tells_of_no_namespace_that_its_owner_is_not_told_of() -> None:
+    owner = somebody(("*/stats", ADMIN), ("lab/*", VIEWER))
+    scope = [Grant("lab/stats", ADMIN), Grant("secret/stats", ADMIN)]
+    who = limited(owner, scope, "ci", 7)
+    assert who.may(ADMIN, EnvKey("secret", "stats"))
+    assert (who.is_told_of("lab"), who.is_told_of("secret")) == (True, False)
+    given = Given(Grant("secret/*", VIEWER), user="eve")
+    assert not concerns(owner, given)
+    assert not concerns(who, given)
 
 
 NAMES = st.text("ab*", min_size=1, max_size=3)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from datetime import UTC, datetime
 
 import pytest
@@ -82,6 +83,17 @@ def test_what_takes_too_long_is_over() -> None:
     assert codes.collect(secret) is None
 
 
+def test_what_was_allowed_at_the_last_moment_can_be_fetched() -> None:
+    codes = Codes(lasts=0.5)
+    secret, asked = codes.ask("laptop", HERE)
+    time.sleep(0.3)
+    codes.allow(asked.code, token)
+    time.sleep(0.3)
+    found = codes.collect(secret)
+    assert found is not None
+    assert found.state is State.ALLOWED
+
+
 def test_a_token_that_cannot_be_made_leaves_it_waiting(codes: Codes) -> None:
     def fails() -> NewToken:
         raise Conflict("there is a token `laptop` already")
@@ -99,10 +111,14 @@ def test_two_who_allow_at_once_make_one_token(codes: Codes) -> None:
     _, asked = codes.ask("laptop", HERE)
     made, missed, together = [], [], threading.Barrier(8)
 
+    def slow() -> NewToken:
+        time.sleep(0.02)  # so long that without a lock all would be in here
+        return token()
+
     def allow() -> None:
         together.wait()
         try:
-            made.append(codes.allow(asked.code, token))
+            made.append(codes.allow(asked.code, slow))
         except NotFound:
             missed.append(asked)
 

@@ -6,7 +6,7 @@ import hashlib
 import re
 import secrets
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import ColumnElement, delete, insert, or_, select, update
@@ -29,7 +29,7 @@ class NewToken:
     """A token with its secret, which is nowhere else: it is told once."""
 
     token: TokenRecord
-    secret: str
+    secret: str = field(repr=False)
 
 
 class Tokens:

@@ -14,10 +14,12 @@ import click
 from envwatch.cli.context import Options
 from envwatch.cli.output import json_option, print_json, safe, say
 from envwatch.cli.remote import Server, part, server_at
-from envwatch.cli.servers import Login, address, check_way, forget, keep, login_for
-from envwatch.errors import Busy, Conflict, DaemonAway, EnvwatchError, NotFound, Unknown
+from envwatch.cli.servers import Login, address, check_place, check_way, forget, keep, login_for
+from envwatch.errors import Busy, DaemonAway, EnvwatchError, NotFound, Unknown
 
 LONGEST = 8192  # characters of a token that is read
+GRACE = 30.0  # seconds after which a server that was away is asked no more
+OVER = "nobody allowed it in time, or the server has started again"
 
 
 @click.command("login")
@@ -49,8 +51,11 @@ def login(
     """
     place = _place(options, server)
     check_way(place, insecure=insecure_http)
+    check_place()
     token = "" if token_file or paste or not sys.stdin.isatty() else _allowed(place)
     made = Login(token or _given(place, token_file), insecure_http)
+    if token:
+        keep(place, made)  # it was handed over this once
     found = _known(place, made.token)
     file = keep(place, made)
     if as_json:
@@ -95,18 +100,21 @@ def _allowed(place: str) -> str:
     server = server_at(place, "")
     try:
         asked = server.api("POST", "/device/", {"name": _this_machine()})
-    except Conflict as e:
+    except (Busy, DaemonAway):
+        raise
+    except EnvwatchError as e:
+        # nobody signs in there, it is an older one, or a proxy lets only tokens pass
         say(safe(e.message))
         return ""
     say(f"open {safe(asked['verification_uri_complete'])}")
     say(f"sign in there, and allow it if the page shows {safe(asked['user_code'])}")
-    end = time.monotonic() + float(asked["expires_in"])
+    end = time.monotonic() + float(asked["expires_in"]) + GRACE
     while time.monotonic() < end:
         time.sleep(float(asked["interval"]))
         found = _look(server, asked["device_code"])
         if found:
             return found
-    raise EnvwatchError("nobody allowed it in time", hint="begin again")
+    raise EnvwatchError(OVER, hint="begin again")
 
 
 def _look(server: Server, code: str) -> str:
@@ -115,6 +123,8 @@ def _look(server: Server, code: str) -> str:
         found = server.api("POST", "/device/token/", {"device_code": code})
     except (Busy, DaemonAway):
         return ""
+    except NotFound:
+        raise EnvwatchError(OVER, hint="begin again") from None
     return str(found["token"] or "")
 
 

@@ -73,6 +73,11 @@ def check_way(url: str, *, insecure: bool) -> None:
         )
 
 
+def check_place() -> None:
+    """Raises Forbidden, EnvwatchError where no token could be kept beside those that are."""
+    _kept()
+
+
 def keep(url: str, login: Login) -> Path:
     """Keep the token of a server, for this user's eyes alone; where."""
     _write({**_kept(), url: login})

@@ -75,7 +75,10 @@ class Codes:
         with self._lock:
             key, asked = self._waiting(code)
             made = make()
-            self._asked[key] = replace(asked, state=State.ALLOWED, token=made)
+            # from now on it has as long to be fetched
+            self._asked[key] = replace(
+                asked, state=State.ALLOWED, token=made, began=time.monotonic()
+            )
         return made
 
     def refuse(self, code: str) -> None:

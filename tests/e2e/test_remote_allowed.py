@@ -138,7 +138,7 @@ def test_a_daemon_that_starts_again_meanwhile_is_told_of(me: Far) -> None:
         assert terminal.process.poll() is None, terminal.shown
         me.running.start()
         assert terminal.end() == 1
-        assert "no program waits with this code" in terminal.shown
+        assert "the server has started again" in terminal.shown
 
 
 def test_who_wants_to_paste_is_asked_for_it(me: Far) -> None:
