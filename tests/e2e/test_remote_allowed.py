@@ -18,6 +18,7 @@ from browsing import chromium, look
 from far import Far
 from playwright.sync_api import Browser, Page, expect
 from running import Running
+from standin import Answer, StandIn
 from waiting import wait_for
 
 pytestmark = pytest.mark.browser
@@ -158,3 +159,31 @@ def test_where_nobody_can_sign_in_it_is_pasted(far: Far) -> None:
         os.write(terminal.outer, far.token.encode() + b"\n")
         assert terminal.end() == 0, terminal.shown
         assert far.token not in terminal.shown
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(404, {"status": "error", "detail": "not found", "hint": "see /api/v1/docs"}),
+        Answer(302, "", {"Location": "https://login.example.org/"}),
+    ],
+    ids=["an older server", "a proxy that lets only tokens pass"],
+)
+def test_where_no_code_can_be_had_it_is_pasted(tmp_path: Path, far: Far, answer: Answer) -> None:
+    with StandIn() as stand:
+        stand.fault = lambda _: answer
+        stranger = Far(far.running, tmp_path, variables={"ENVWATCH_URL": stand.url})
+        with Terminal(stranger, ("login",)) as terminal:
+            wait_for(lambda: "token: " in terminal.shown, 60)
+            assert "open http" not in terminal.shown
+
+
+def test_where_it_could_not_be_kept_nobody_is_asked(me: Far) -> None:
+    kept = me.home / "config/envwatch/tokens.json"
+    kept.parent.mkdir(parents=True)
+    kept.write_text("{}")
+    kept.chmod(0o644)
+    with Terminal(me, ("login",)) as terminal:
+        assert terminal.end() == 1
+        assert "others can read it" in terminal.shown
+        assert "open http" not in terminal.shown
