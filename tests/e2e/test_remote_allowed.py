@@ -2,15 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import pty
-import re
-import subprocess
-import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -19,6 +12,7 @@ from far import Far
 from playwright.sync_api import Browser, Page, expect
 from running import Running
 from standin import Answer, StandIn
+from terminal import Terminal
 from waiting import wait_for
 
 pytestmark = pytest.mark.browser
@@ -52,52 +46,6 @@ def page(browser: Browser) -> Page:
     """Of Ada, whom a proxy has signed in."""
     headers = {"X-Person": "ada", "X-Envwatch-Proxy-Secret": SECRET}
     return browser.new_context(extra_http_headers=headers).new_page()
-
-
-@dataclass
-class Terminal:
-    """A command that runs on a real one; `shown` is what stands there."""
-
-    far: Far
-    arguments: tuple[str, ...]
-    blocks: list[bytes] = field(default_factory=list)
-
-    def __enter__(self) -> Terminal:
-        self.outer, inner = pty.openpty()
-        self.process = subprocess.Popen(
-            (sys.executable, "-m", "envwatch", *self.arguments),
-            stdin=inner, stdout=inner, stderr=inner, env=os.environ | self.far.environment,
-        )  # fmt: skip
-        os.close(inner)
-        self.reader = threading.Thread(target=self._read)
-        self.reader.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.process.kill()
-        self.process.wait()
-        self.reader.join(30)
-        os.close(self.outer)
-
-    def _read(self) -> None:
-        try:
-            while block := os.read(self.outer, 4096):
-                self.blocks.append(block)
-        except OSError:
-            return  # the other end is closed
-
-    @property
-    def shown(self) -> str:
-        return b"".join(self.blocks).decode().replace("\r\n", "\n")
-
-    def find(self, pattern: str) -> str:
-        wait_for(lambda: re.search(pattern, self.shown), 60)
-        found = re.search(pattern, self.shown)
-        assert found
-        return found[1]
-
-    def end(self) -> int:
-        return self.process.wait(60)
 
 
 def test_a_person_allows_it_in_a_browser(me: Far, page: Page) -> None:
@@ -145,7 +93,7 @@ def test_a_daemon_that_starts_again_meanwhile_is_told_of(me: Far) -> None:
 def test_who_wants_to_paste_is_asked_for_it(me: Far) -> None:
     with Terminal(me, ("login", "--paste")) as terminal:
         wait_for(lambda: "token: " in terminal.shown, 60)
-        os.write(terminal.outer, b"envwatch_" + 72 * b"0" + b"\n")
+        terminal.type(f"envwatch_{72 * '0'}\n")
         assert terminal.end() == 1
         assert f"make a token at {me.url}/me" in terminal.shown
         assert "0000" not in terminal.shown
@@ -156,7 +104,7 @@ def test_where_nobody_can_sign_in_it_is_pasted(far: Far) -> None:
     with Terminal(stranger, ("login",)) as terminal:
         wait_for(lambda: "token: " in terminal.shown, 60)
         assert "nobody can sign in here" in terminal.shown
-        os.write(terminal.outer, far.token.encode() + b"\n")
+        terminal.type(f"{far.token}\n")
         assert terminal.end() == 0, terminal.shown
         assert far.token not in terminal.shown
 

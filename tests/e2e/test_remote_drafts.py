@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import pty
 import re
-import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import pytest
 from far import Far, made
+from terminal import Terminal
 
 FILE = "demo/environment.yml"
 
@@ -34,28 +31,9 @@ case $turn in
 
 def typed(far: Far, answers: str, *arguments: object) -> tuple[int, str]:
     """Run a command on a terminal on which somebody types; its status and all that it showed."""
-    outer, inner = pty.openpty()
-    command = (sys.executable, "-m", "envwatch", *map(str, arguments))
-    shown: list[bytes] = []
-    process = subprocess.Popen(
-        command, stdin=inner, stdout=inner, stderr=inner, env=os.environ | far.environment
-    )
-    os.close(inner)
-    reader = threading.Thread(target=_read, args=(outer, shown))
-    reader.start()
-    os.write(outer, answers.encode())
-    code = process.wait(120)
-    reader.join(30)
-    os.close(outer)
-    return code, b"".join(shown).decode().replace("\r\n", "\n")
-
-
-def _read(terminal: int, shown: list[bytes]) -> None:
-    try:
-        while block := os.read(terminal, 4096):
-            shown.append(block)
-    except OSError:
-        return  # the other end is closed
+    with Terminal(far, tuple(map(str, arguments))) as terminal:
+        terminal.type(answers)
+        return terminal.end(120), terminal.shown
 
 
 def drafts(far: Far) -> list[Path]:

@@ -55,22 +55,26 @@ def add(routes: Routes) -> None:
 def namespaces(query: Sorting) -> Listed:
     """The namespaces in which who asks may see something."""
     span = query.span(whole=True)
-    made = {n.name: n.made_by for n in site().context.catalog.namespaces.all()}
-    return Listed.cut(_namespaces(), span, lambda name: _shown(name, made.get(name, "")))
+    made = _makers()
+    return Listed.cut(_namespaces(), span, lambda name: _shown(name, made))
 
 
 def namespace(namespace: str) -> shapes.Namespace:
     """One namespace."""
     if namespace not in _namespaces():
         raise hidden(visitor(), f"there is no namespace `{namespace}`")
-    made = {n.name: n.made_by for n in site().context.catalog.namespaces.all()}
-    return _shown(namespace, made.get(namespace, ""))
+    return _shown(namespace, _makers())
 
 
-def _shown(name: str, made_by: str) -> shapes.Namespace:
+def _makers() -> dict[str, str]:
+    """Who has made the namespaces that are not of the config."""
+    return {n.name: n.made_by for n in site().context.catalog.namespaces.all()}
+
+
+def _shown(name: str, makers: dict[str, str]) -> shapes.Namespace:
     """Who has made it is for its admins."""
     description = site().context.settings.namespace(name).description
-    known = made_by if visitor().may_all(Role.ADMIN, name) else ""
+    known = makers.get(name, "") if visitor().may_all(Role.ADMIN, name) else ""
     return shapes.namespace(name, description=description, made_by=known)
 
 
